@@ -1,0 +1,1 @@
+"""Files to objects: reading, placing every fault at its line, checking across tables."""

@@ -1,0 +1,1 @@
+"""What speaks: HTTP, dashboard, metrics, command line. Holds no rules."""
