@@ -86,9 +86,7 @@ class RigService(Protocol):
         self, fan: str, *, mode: Literal["auto", "manual"], duty: float, for_s: float, by: str
     ) -> None: ...
 
-    def strip(
-        self, strip: str, *, mode: str | None, brightness: float | None, by: str
-    ) -> None: ...
+    def strip(self, strip: str, *, mode: str | None, brightness: float | None, by: str) -> None: ...
 
     def strip_modes(self) -> Sequence[str]: ...
 
@@ -97,7 +95,7 @@ class RigService(Protocol):
     def shutdown_cancel(self, *, by: str) -> None: ...
 
     def events(self, after: int = 0, limit: int = 500) -> Sequence[Event]:
-        """Those with an id above ``after``, oldest first; the newest ``limit`` if there are more."""
+        """Those with an id above ``after``, oldest first; at most the newest ``limit``."""
         ...
 
     def history(

@@ -54,8 +54,8 @@ class GpioBus(Protocol):
     """One GPIO chip, as a gpiozero pin factory (``pin_factory=bus.factory``)."""
 
     @property
-    def factory(self) -> Any:
-        """A ``gpiozero.pins.Factory``; gpiozero has no type hints."""
+    def factory(self) -> Any:  # noqa: ANN401 - gpiozero has no type hints
+        """A ``gpiozero.pins.Factory``."""
         ...
 
 
@@ -128,7 +128,7 @@ class GaugeSample:
 
 @dataclass(frozen=True, slots=True)
 class FanSample:
-    """``rpm`` is 0 for a fan that was seen to stand still, ``None`` where there is no tachometer."""
+    """``rpm``: 0 for a fan seen to stand still, ``None`` where there is no tachometer."""
 
     rpm: Rpm | None
     duty: Ratio | None

@@ -87,16 +87,16 @@ class ShutdownSettings(Strict):
         default=180.0, gt=0, description="after this it is cut, and the risk is journalled"
     )
     margin: float = Field(default=1.5, ge=1, le=10, description="time left / time needed")
-    floor: Ratio01 = Field(
-        default=0.10, description="a charge below which it begins in any case"
-    )
+    floor: Ratio01 = Field(default=0.10, description="a charge below which it begins in any case")
     restart_charge: Ratio01 = Field(
         default=0.30, description="nodes come back at this charge, on mains"
     )
     confirm_samples: int = Field(default=5, ge=2, description="distinct readings that agree")
     confirm_s: float = Field(
-        default=10.0, ge=1, description="for at least this long: a low-battery flag was seen to "
-        "flash for 2 s while on mains (nut#2347)"
+        default=10.0,
+        ge=1,
+        description="for at least this long: a low-battery flag was seen to "
+        "flash for 2 s while on mains (nut#2347)",
     )
 
 

@@ -22,4 +22,4 @@ JOULES_PER_WATT_HOUR = 3600.0
 
 def clamp(value: float, low: float, high: float) -> float:
     """``value`` held between ``low`` and ``high``; for our own arithmetic, never for input."""
-    return low if value < low else high if value > high else value
+    return max(low, min(value, high))
