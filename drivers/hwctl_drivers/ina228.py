@@ -1,47 +1,57 @@
 """INA228: 85 V, 20-bit power, energy and charge monitor on I2C.
 
 Part        Texas Instruments INA228
-Datasheet   SLYS021A (register map, section 7.6; calibration, section 8.1.2)
-Bus         I2C at 0x40..0x4f (two address pins), registers big-endian, 2, 3 or 5 bytes wide
-Ranges      bus 0..85 V in 195.3125 uV steps; shunt ±163.84 mV in 312.5 nV steps (ADCRANGE 0)
-Accuracy    ±0.05 % of reading (datasheet's front page), without the shunt's own tolerance
-Quirks      - CURRENT and POWER are zero until SHUNT_CAL is written, and after every brown-out:
-              SHUNT_CAL is read back with each sample and written again if it was lost.
-            - ENERGY wraps at 40 bits (months at a rig's power) and is cleared by a reset.
-            - Values of 24-bit registers sit in bits 23..4, except POWER, which uses all 24.
+Sources     TI INA228-Q1 datasheet SLYS022A, table 8-1 (ranges and steps); TI INA229 datasheet
+            SLYS023A, table 8-4 (the same core on SPI: returned values worked out in full);
+            Adafruit_CircuitPython_INA228/adafruit_ina228.py (register map, widths, calibration);
+            Linux drivers/hwmon/ina238.c (the sister part: addresses, 0xFB6A)
+Bus         I2C at 0x40..0x4f, registers big-endian, 2, 3 or 5 bytes wide
+Ranges      bus 0..85 V in 195.3125 uV steps; shunt ±163.84 mV; die -40..125 °C
+Accuracy    0.05 % of reading without the shunt's own tolerance (unverified)
+Quirks      - A brown-out puts SHUNT_CAL back to 0x1000 and ADC_CONFIG to 0xFB68 (SLYS022, section
+              7.6.1): CURRENT would be wrong, not 0. Both are read with each sample; if they were
+              lost they are written again and that sample is refused.
+            - POWER has no sign, so power is worked out from CURRENT and VBUS.
+            - ENERGY has no sign either, wraps at 40 bits and starts at 0 after a brown-out.
+            - VBUS and CURRENT sit in bits 23..4; bits 3..0 always read 0.
 """
 
 from enum import IntEnum
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hwctl.model.drivers import Driver, GaugeSample, I2cBus, I2cOptions
 from hwctl.model.errors import DeviceDataError, DeviceMismatchError
 from hwctl.model.units import Amps, Celsius, Joules, Volts, Watts
 
 VBUS_LSB = 195.3125e-6
-"""Volts per step, 20 bits. SLYS021A table 7-11."""
+"""Volts per step. SLYS022A, table 8-1."""
+VBUS_MAX = 85.0
+"""Volts. SLYS022A, table 8-1."""
 DIETEMP_LSB = 7.8125e-3
-"""Degrees Celsius per step, signed 16 bits. Table 7-12."""
+"""Degrees Celsius per step. SLYS022A, table 8-1."""
+SHUNT_MAX = 0.16384
+"""Volts across the shunt with ADCRANGE 0. SLYS022A, table 8-1."""
 SHUNT_CAL_SCALE = 13107.2e6
-"""SHUNT_CAL = 13107.2e6 * CURRENT_LSB * R_shunt (ADCRANGE 0). Section 8.1.2, equation 2."""
-POWER_SCALE = 3.2
-"""Watts per step = 3.2 * CURRENT_LSB. Equation 4."""
-ENERGY_SCALE = 16 * 3.2
-"""Joules per step = 16 * 3.2 * CURRENT_LSB. Equation 5."""
+"""SHUNT_CAL = 13107.2e6 * CURRENT_LSB * R_shunt (ADCRANGE 0). adafruit_ina228.py."""
 CURRENT_STEPS = 1 << 19
-"""CURRENT_LSB = greatest current / 2^19. Equation 3."""
+"""CURRENT_LSB = greatest current / 2^19. SLYS023A, table 8-4."""
+ENERGY_SCALE = 16 * 3.2
+"""Joules per step = 16 * 3.2 * CURRENT_LSB. SLYS023A, table 8-4."""
 MANUFACTURER = 0x5449
-"""ASCII "TI"."""
+"""ASCII "TI". The value is that of the INA226 (TI SBOS547B, table 7-1)."""
 DEVICE = 0x228
-"""DEVICE_ID register, bits 15..4."""
+"""DEVICE_ID register, bits 15..4. adafruit_ina228.py."""
+CONFIG = 0x0000
+"""ADCRANGE 0, no temperature compensation; leaves the energy counter alone."""
 ADC_CONFIG = 0xFB6A
-"""Continuous temperature, shunt and bus (MODE 0xF), 1052 us each (the power-on setting), 16
-averages: a new value every 50 ms."""
+"""Continuous temperature, shunt and bus, 1052 us each, 16 averages: a new value every 50 ms.
+ina238.c uses the same word; it differs from the power-on value, so a reset shows."""
 
 
 class Register(IntEnum):
-    """Addresses, and the widths that the datasheet's table 7-3 gives them."""
+    """Addresses. adafruit_ina228.py."""
 
     CONFIG = 0x00
     ADC_CONFIG = 0x01
@@ -49,7 +59,6 @@ class Register(IntEnum):
     VBUS = 0x05
     DIETEMP = 0x06
     CURRENT = 0x07
-    POWER = 0x08
     ENERGY = 0x09
     MANUFACTURER_ID = 0x3E
     DEVICE_ID = 0x3F
@@ -60,7 +69,7 @@ class Register(IntEnum):
         return _WIDTHS.get(self, 2)
 
 
-_WIDTHS = {Register.VBUS: 3, Register.CURRENT: 3, Register.POWER: 3, Register.ENERGY: 5}
+_WIDTHS = {Register.VBUS: 3, Register.CURRENT: 3, Register.ENERGY: 5}
 
 
 def volts_from(raw: bytes) -> Volts:
@@ -78,6 +87,11 @@ def celsius_from(raw: bytes) -> Celsius:
     return Celsius(int.from_bytes(raw, signed=True) * DIETEMP_LSB)
 
 
+def joules_from(raw: bytes, current_lsb: float) -> Joules:
+    """ENERGY, 5 bytes, unsigned."""
+    return Joules(int.from_bytes(raw) * ENERGY_SCALE * current_lsb)
+
+
 class Ina228Options(I2cOptions):
     """What the wiring file says of an INA228."""
 
@@ -86,15 +100,24 @@ class Ina228Options(I2cOptions):
     max_amps: float = Field(gt=0, le=1000, description="the greatest current to be resolved")
     reversed: bool = Field(default=False, description="whether forward current reads negative")
 
-    @property
-    def current_lsb(self) -> float:
-        """Amperes per step."""
-        return self.max_amps / CURRENT_STEPS
+    @model_validator(mode="after")
+    def _within_range(self) -> Self:
+        drop = self.max_amps * self.shunt_ohms
+        if drop > SHUNT_MAX:
+            raise ValueError(
+                f"max_amps x shunt_ohms is {drop:.3f} V; the part measures up to {SHUNT_MAX} V"
+            )
+        return self
 
     @property
     def shunt_cal(self) -> int:
-        """The 15-bit calibration word."""
-        return min(0x7FFF, round(SHUNT_CAL_SCALE * self.current_lsb * self.shunt_ohms))
+        """The calibration word."""
+        return max(1, round(SHUNT_CAL_SCALE * self.max_amps / CURRENT_STEPS * self.shunt_ohms))
+
+    @property
+    def current_lsb(self) -> float:
+        """Amperes per step, as the rounded calibration word makes them."""
+        return self.shunt_cal / (SHUNT_CAL_SCALE * self.shunt_ohms)
 
 
 class Ina228:
@@ -103,44 +126,72 @@ class Ina228:
     def __init__(self, bus: I2cBus, options: Ina228Options) -> None:
         self._bus = bus
         self._options = options
-        self._sign = -1.0 if options.reversed else 1.0
+        self._where = f"INA228 at 0x{options.address:02x}"
+        self._lsb = options.current_lsb
+        self._setup = ADC_CONFIG.to_bytes(2) + options.shunt_cal.to_bytes(2)
 
     def probe(self) -> None:
-        where = f"INA228 at 0x{self._options.address:02x}"
-        maker = int.from_bytes(self._get(Register.MANUFACTURER_ID))
-        device = int.from_bytes(self._get(Register.DEVICE_ID)) >> 4
+        ids = self._get(Register.MANUFACTURER_ID) + self._get(Register.DEVICE_ID)
+        self._refuse_flat(ids)
+        maker, device = int.from_bytes(ids[:2]), int.from_bytes(ids[2:]) >> 4
         if (maker, device) != (MANUFACTURER, DEVICE):
             raise DeviceMismatchError(
                 f"identifies as maker 0x{maker:04x}, device 0x{device:03x}, "
                 f"not as 0x{MANUFACTURER:04x}, 0x{DEVICE:03x}",
-                where=where,
+                where=self._where,
                 hint="compare `address` and `driver` in the wiring file with the board",
             )
-        self._calibrate()
+        self._set_up()
 
     def read(self, channel: int = 0) -> GaugeSample:
-        """One sample. :raises DeviceDataError: the registers read all ones or all zeros."""
+        """One sample, in six transactions.
+
+        :raises DeviceDataError: registers of all ones or all zeros, a voltage out of range, or
+            the first sample after a reset.
+        """
         del channel
-        if int.from_bytes(self._get(Register.SHUNT_CAL)) != self._options.shunt_cal:
-            # A brown-out resets the part; its current reads 0 until it is calibrated again.
-            self._calibrate()
+        setup = self._get(Register.ADC_CONFIG) + self._get(Register.SHUNT_CAL)
+        self._refuse_flat(setup)
+        if setup != self._setup:
+            self._set_up()
             raise DeviceDataError(
                 "had lost its calibration, which was written again",
-                where=f"INA228 at 0x{self._options.address:02x}",
+                where=self._where,
                 hint="a reset of the gauge means that its supply dipped: check its 3.3 V",
             )
-        lsb = self._options.current_lsb
+        vbus, die = self._get(Register.VBUS), self._get(Register.DIETEMP)
+        current = self._get(Register.CURRENT)
+        self._refuse_flat(vbus + die + current)
+        volts = volts_from(vbus)
+        if volts > VBUS_MAX:
+            raise DeviceDataError(
+                f"reads {volts:.1f} V, above the {VBUS_MAX:.0f} V that it can measure",
+                where=self._where,
+                hint="check SDA, its pull-up and the ground between head and gauge",
+            )
+        amps = Amps(amps_from(current, self._lsb) * (-1 if self._options.reversed else 1))
         return GaugeSample(
-            volts=volts_from(self._get(Register.VBUS)),
-            amps=Amps(self._sign * amps_from(self._get(Register.CURRENT), lsb)),
-            watts=Watts(int.from_bytes(self._get(Register.POWER)) * POWER_SCALE * lsb),
-            celsius=celsius_from(self._get(Register.DIETEMP)),
-            energy=Joules(int.from_bytes(self._get(Register.ENERGY)) * ENERGY_SCALE * lsb),
+            volts=volts,
+            amps=amps,
+            watts=Watts(volts * amps),
+            celsius=celsius_from(die),
+            energy=joules_from(self._get(Register.ENERGY), self._lsb),
         )
 
-    def _calibrate(self) -> None:
+    def _set_up(self) -> None:
+        self._put(Register.CONFIG, CONFIG)
         self._put(Register.ADC_CONFIG, ADC_CONFIG)
         self._put(Register.SHUNT_CAL, self._options.shunt_cal)
+
+    def _refuse_flat(self, raw: bytes) -> None:
+        """No part that works answers like that; a broken or shorted wire does."""
+        if raw.strip(b"\x00") and raw.strip(b"\xff"):
+            return
+        raise DeviceDataError(
+            f"answers all {'ones' if raw[0] else 'zeros'}",
+            where=self._where,
+            hint="check SDA, its pull-up and the gauge's supply",
+        )
 
     def _get(self, register: Register) -> bytes:
         return self._bus.transfer(self._options.address, bytes([register]), register.width)
@@ -157,5 +208,5 @@ DRIVER = Driver(
     roles=frozenset({"gauge"}),
     options=Ina228Options,
     open=Ina228,
-    proof="worked example of the datasheet's section 8.2.2; emulated registers",
+    proof="TI's worked example (SLYS023A, table 8-4) played over a scripted bus",
 )

@@ -24,7 +24,7 @@ network drivers are coroutines and run on the network's loop.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -182,9 +182,6 @@ class Gauge(Device, Protocol):
 
 
 class OutletSwitch(Device, Protocol):
-    reads_back: ClassVar[bool]
-    """Whether ``get`` asks the device, or only remembers."""
-
     def get(self, channel: int = 0) -> bool: ...
 
     def set(self, channel: int, on: bool) -> None: ...
@@ -272,6 +269,8 @@ class Driver:
     """``open(bus, options)``; for ``net`` drivers ``open(net, options)``. Does no I/O."""
     proof: str
     """How this driver was proven, in a few words; shown in the hardware table."""
+    reads_back: bool = True
+    """Outlets only: whether ``get`` asks the device, or merely remembers what was ordered."""
     channels: int = 1
     first_channel: int = 0
     min_speed_hz: int | None = None

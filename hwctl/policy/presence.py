@@ -47,7 +47,11 @@ class Limits:
 
 def hear(state: Presence, taken: float, sample: LoadSample, source: str) -> Presence:
     """Take in one good answer."""
-    booted = sample.boot_id is not None and sample.boot_id != state.boot_id
+    # A boot time that moves while the CPU counters go on is a clock that was set, not a boot.
+    counted_on = (
+        sample.total_s is not None and state.total_s is not None and sample.total_s >= state.total_s
+    )
+    booted = sample.boot_id is not None and sample.boot_id != state.boot_id and not counted_on
     load = state.load
     busy_s, total_s = state.busy_s, state.total_s
     if sample.load is not None:
@@ -67,7 +71,7 @@ def hear(state: Presence, taken: float, sample: LoadSample, source: str) -> Pres
         load=load,
         celsius=ok(sample.celsius, taken, source),
         throttled=sample.throttled,
-        boot_id=sample.boot_id or state.boot_id,
+        boot_id=sample.boot_id if booted else state.boot_id,
         told_temperature=told,
         heard=taken,
         busy_s=busy_s,

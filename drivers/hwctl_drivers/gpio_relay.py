@@ -1,0 +1,144 @@
+"""Relay, transistor or optocoupler on one GPIO line.
+
+Part        relay boards with one GPIO line per channel, through gpiozero
+Sources     gpiozero 2.0.1 (devices.py, output_devices.py, pins/lgpio.py)
+Bus         GPIO; the pin as gpiozero names it: "J8:11", "GPIO17"
+Quirks      - Boards with optocouplers are mostly active low: a low line pulls the relay in.
+            - On the normally-closed contact a node is on while the coil is off. It then stays on
+              when the head reboots, and a dead head cannot turn it off.
+            - A claimed line keeps the level it is found with: the level is read first, then the
+              line is made an output of that level. (gpiozero's ``initial_value=None`` drives
+              whatever the chip's output latch holds, which may be the other level.)
+            - gpiozero's lgpio pins become inputs when they are first looked at: the bus must
+              bring a factory whose pins do not.
+            - gpiozero turns a line back into an input when its device is closed or collected,
+              which would switch the relay; :class:`_Line` therefore never closes.
+            - The line's level is read back, not the contact: a welded contact is only seen by
+              the feed's gauge.
+"""
+
+import errno
+from typing import Literal
+
+from gpiozero import (
+    BadPinFactory,
+    GPIOPinInUse,
+    GPIOZeroError,
+    OutputDevice,
+    PinInvalidPin,
+    PinSetInput,
+)
+from pydantic import Field
+
+from hwctl.model.drivers import Driver, GpioBus, GpioOptions
+from hwctl.model.errors import BusError, DeviceBusyError, DeviceNotFoundError, HwctlError
+
+
+class GpioRelayOptions(GpioOptions):
+    """What the wiring file says of one relay."""
+
+    active_low: bool = Field(default=False, description="whether a low line energises the coil")
+    contact: Literal["normally-open", "normally-closed"] = Field(
+        default="normally-open", description="which contact feeds the node"
+    )
+
+    @property
+    def on_is_high(self) -> bool:
+        """Whether the line is high while the node is on."""
+        return self.active_low == (self.contact == "normally-closed")
+
+
+class _Line(OutputDevice):  # type: ignore[misc]  # gpiozero has no type hints
+    """An output that is never turned back into an input."""
+
+    def close(self) -> None:
+        """Leave the line as it is."""
+
+
+class GpioRelay:
+    """One relay. ``channel`` is ignored: there is one."""
+
+    def __init__(self, bus: GpioBus, options: GpioRelayOptions) -> None:
+        self._bus = bus
+        self._options = options
+        self._line: _Line | None = None
+
+    def probe(self) -> None:
+        """Claim the line as it is, once."""
+        self._claimed()
+
+    def get(self, channel: int = 0) -> bool:
+        """Whether the line is where it is when the node is on."""
+        del channel
+        line = self._claimed()
+        try:
+            return bool(line.value)
+        except (GPIOZeroError, OSError) as error:
+            raise self._explained(error) from error
+
+    def set(self, channel: int, on: bool) -> None:
+        """Set the line; nothing else waits, retries or checks."""
+        del channel
+        line = self._claimed()
+        try:
+            line.value = on
+        except (GPIOZeroError, OSError) as error:
+            raise self._explained(error) from error
+
+    def _claimed(self) -> _Line:
+        if self._line is None:
+            try:
+                factory = self._bus.factory
+                level = bool(factory.pin(self._options.pin).state)
+                on_is_high = self._options.on_is_high
+                self._line = _Line(
+                    self._options.pin,
+                    active_high=on_is_high,
+                    initial_value=level == on_is_high,
+                    pin_factory=factory,
+                )
+            except HwctlError:
+                raise
+            except (GPIOZeroError, OSError) as error:
+                raise self._explained(error) from error
+        return self._line
+
+    def _explained(self, error: Exception) -> HwctlError:
+        where = f"relay at {self._options.pin}"
+        if isinstance(error, PinInvalidPin):
+            return DeviceNotFoundError(
+                "the board has no such pin",
+                where=where,
+                hint='name it as "J8:11" or "GPIO17"; `pinout` draws the header',
+            )
+        taken = isinstance(error, GPIOPinInUse | PinSetInput)
+        if taken or getattr(error, "errno", None) == errno.EBUSY:
+            return DeviceBusyError(
+                f"another device or program holds the line: {error}",
+                where=where,
+                hint="`gpioinfo` names who holds it; an overlay or a second hwctl is usual",
+            )
+        if isinstance(error, BadPinFactory):
+            return BusError(
+                f"no way to GPIO lines on this machine: {error}",
+                where=where,
+                hint="`hwctl doctor` says what is missing",
+            )
+        return BusError(
+            f"the GPIO chip failed: {error}",
+            where=where,
+            hint="`ls -l /dev/gpiochip*` shows who may use it: join the group gpio",
+        )
+
+
+DRIVER = Driver(
+    name="gpio_relay",
+    summary="one relay on one GPIO line, either contact, either polarity",
+    parts=("relay boards with a GPIO line per channel",),
+    bus="gpio",
+    roles=frozenset({"outlet"}),
+    options=GpioRelayOptions,
+    open=GpioRelay,
+    reads_back=True,
+    proof="gpiozero on mock pins: adopted, switched, failed, forgotten, and no edge unasked",
+)

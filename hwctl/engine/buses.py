@@ -1,0 +1,229 @@
+"""Buses as the kernel, or an emulated world, offers them; and their errors in our words."""
+
+import errno
+import fcntl
+import os
+import struct
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from smbus2 import SMBus, i2c_msg
+
+from hwctl.model.drivers import GpioBus, I2cBus, SpiBus
+from hwctl.model.errors import (
+    BusError,
+    DeviceBusyError,
+    DeviceError,
+    DeviceNotFoundError,
+    DeviceTimeoutError,
+)
+from hwctl.model.wiring import Bus
+
+NOT_THERE = frozenset({errno.ENXIO, errno.ENODEV, errno.EREMOTEIO})
+"""What adapters say of an address that nobody acknowledges; which one depends on the adapter."""
+GROUPS = {"i2c": "i2c", "spi": "spi", "gpio": "gpio"}
+"""The group that owns the devices on Raspberry Pi OS."""
+
+
+class RawI2c(Protocol):
+    """What :class:`smbus2.SMBus` offers, and what an emulated adapter offers."""
+
+    def i2c_rdwr(self, *messages: Any) -> None: ...  # noqa: ANN401 - smbus2's ctypes messages
+
+    def close(self) -> None: ...
+
+
+class SmbusI2c:
+    """An :class:`~hwctl.model.drivers.I2cBus` on an smbus2-like adapter."""
+
+    def __init__(self, raw: RawI2c, name: str) -> None:
+        self._raw = raw
+        self._name = name
+
+    def transfer(self, address: int, write: bytes, read: int = 0) -> bytes:
+        messages = []
+        if write or not read:
+            messages.append(i2c_msg.write(address, list(write)))
+        if read:
+            messages.append(i2c_msg.read(address, read))
+        try:
+            self._raw.i2c_rdwr(*messages)
+        except OSError as error:
+            raise self._error(error, address) from error
+        return bytes(messages[-1]) if read else b""
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def _error(self, error: OSError, address: int) -> DeviceError | BusError:
+        where = f"{self._name} 0x{address:02x}"
+        if error.errno in NOT_THERE:
+            return DeviceNotFoundError(
+                "nothing answers",
+                where=where,
+                hint=f"compare the wiring with what `i2cdetect -y {self._name}` shows",
+            )
+        if error.errno == errno.EBUSY:
+            return DeviceBusyError(
+                "a kernel driver owns it", where=where, hint="read it through /sys/class/hwmon"
+            )
+        if error.errno in (errno.ETIMEDOUT, errno.EAGAIN):
+            return DeviceTimeoutError(
+                "did not answer in time",
+                where=where,
+                hint="a chip may be holding the clock low: power-cycle it",
+            )
+        return BusError(
+            f"the adapter failed: {error.strerror or error}",
+            where=where,
+            hint="is it still plugged in?",
+        )
+
+
+_SPI_IOC_WR_MODE = 0x40016B01
+_SPI_IOC_WR_MAX_SPEED_HZ = 0x40046B04
+"""linux/spi/spidev.h: _IOW('k', 1, __u8) and _IOW('k', 4, __u32)."""
+SPIDEV_BUFSIZ = Path("/sys/module/spidev/parameters/bufsiz")
+DEFAULT_BUFSIZ = 4096
+
+
+class SpidevBus:
+    """An :class:`~hwctl.model.drivers.SpiBus` on /dev/spidevB.C."""
+
+    def __init__(self, path: str, name: str) -> None:
+        self._name = name
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise opening_error(error, path, name, "spi") from error
+        self.max_transfer = DEFAULT_BUFSIZ
+        with suppress(OSError, ValueError):
+            self.max_transfer = int(SPIDEV_BUFSIZ.read_text())
+
+    def configure(self, *, speed_hz: int, mode: int = 0) -> None:
+        try:
+            fcntl.ioctl(self._fd, _SPI_IOC_WR_MODE, struct.pack("=B", mode))
+            fcntl.ioctl(self._fd, _SPI_IOC_WR_MAX_SPEED_HZ, struct.pack("=I", speed_hz))
+        except OSError as error:
+            raise BusError(
+                f"refuses mode {mode} at {speed_hz} Hz: {error.strerror}", where=self._name
+            ) from error
+
+    def write(self, data: bytes) -> None:
+        try:
+            os.write(self._fd, data)
+        except OSError as error:
+            raise BusError(f"write failed: {error.strerror}", where=self._name) from error
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class EmulatedSpi:
+    """An emulated SPI device, with its socket's errors in our words."""
+
+    def __init__(self, raw: SpiBus, name: str) -> None:
+        self._raw = raw
+        self._name = name
+        self.max_transfer = raw.max_transfer
+
+    def configure(self, *, speed_hz: int, mode: int = 0) -> None:
+        try:
+            self._raw.configure(speed_hz=speed_hz, mode=mode)
+        except OSError as error:
+            raise BusError(f"the emulated bus is gone: {error}", where=self._name) from error
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._raw.write(data)
+        except OSError as error:
+            raise BusError(f"the emulated bus is gone: {error}", where=self._name) from error
+
+
+class FactoryGpio:
+    """A :class:`~hwctl.model.drivers.GpioBus` around a gpiozero pin factory."""
+
+    def __init__(self, factory: Any) -> None:  # noqa: ANN401 - gpiozero has no type hints
+        self.factory = factory
+
+
+def opening_error(error: OSError, path: str, name: str, kind: str) -> BusError:
+    """Why a bus could not be opened, and what to do about it."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        group = GROUPS.get(kind, kind)
+        return BusError(
+            f"no permission for {path}",
+            where=name,
+            hint=f"add the user to the group that owns it: sudo usermod -aG {group} $USER",
+        )
+    if error.errno == errno.ENOENT:
+        return BusError(
+            f"{path} does not exist",
+            where=name,
+            hint=f"enable {kind} (raspi-config, or dtparam={kind}=on), or mend `path`",
+        )
+    return BusError(f"{path}: {error.strerror or error}", where=name)
+
+
+class Buses(Protocol):
+    """Opens the buses that a wiring file names. Blocks; called from each bus's own thread."""
+
+    def open(self, name: str, bus: Bus) -> I2cBus | GpioBus | SpiBus:
+        """:raises BusError: it is missing, forbidden or gone."""
+        ...
+
+
+class KernelBuses:
+    """The head's own."""
+
+    def open(self, name: str, bus: Bus) -> I2cBus | GpioBus | SpiBus:
+        match bus.kind:
+            case "i2c":
+                try:
+                    return SmbusI2c(SMBus(bus.path), name)
+                except OSError as error:
+                    raise opening_error(error, bus.path, name, "i2c") from error
+            case "spi":
+                return SpidevBus(bus.path, name)
+            case "gpio":
+                # Imported late: gpiozero takes 0.2 s, and not every rig has lines.
+                from hwctl.engine.gpio_cdev import CdevFactory  # noqa: PLC0415
+
+                try:
+                    return FactoryGpio(CdevFactory(bus.path))
+                except OSError as error:
+                    raise opening_error(error, bus.path, name, "gpio") from error
+
+
+class World(Protocol):
+    """What an emulated world offers to the engine (``hwctl_emulated.client.WorldClient``)."""
+
+    def i2c(self, bus: str) -> RawI2c: ...
+
+    def gpio(self, bus: str) -> Any: ...  # noqa: ANN401 - a gpiozero factory
+
+    def spi(self, bus: str) -> SpiBus: ...
+
+    def address(self, host: str, port: int) -> tuple[str, int]: ...
+
+    def file(self, path: Path) -> Path: ...
+
+
+class WorldBuses:
+    """Those of an emulated world: the same drivers, over the same kinds of transaction."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def open(self, name: str, bus: Bus) -> I2cBus | GpioBus | SpiBus:
+        try:
+            match bus.kind:
+                case "i2c":
+                    return SmbusI2c(self._world.i2c(name), name)
+                case "spi":
+                    return EmulatedSpi(self._world.spi(name), name)
+                case "gpio":
+                    return FactoryGpio(self._world.gpio(name))
+        except OSError as error:
+            raise BusError(f"the emulated bus is gone: {error}", where=name) from error

@@ -1,0 +1,324 @@
+"""Operations as the engine runs them: admitted, journalled, stepped, ordered, resumed.
+
+One operation holds a node from its first step to its last; a second command is refused with the
+id of the first. The rules of each step are :mod:`hwctl.policy.power`'s.
+"""
+
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from hwctl.engine.clock import Clock
+from hwctl.engine.journal import Journal
+from hwctl.engine.writer import Writer
+from hwctl.model.errors import (
+    HwctlError,
+    JournalUnavailableError,
+    NotPossibleError,
+    RequestError,
+    TargetBusyError,
+    UnknownTargetError,
+)
+from hwctl.model.rig import OperationState, OpState
+from hwctl.policy import power
+from hwctl.policy.power import Action, Facts, Kind, Limits, Op, Outcome
+
+KEPT_ENDED = 200
+SHUTDOWN = "shutdown"
+"""``by`` of operations that the shutdown begins."""
+HOUR_S = 3600.0
+
+Done = Callable[[HwctlError | None], None]
+Order = Callable[[Action, Done], None]
+
+
+class Emit(Protocol):
+    def __call__(self, kind: str, subject: str, text: str, severity: str = "info") -> None: ...
+
+
+class Desk:
+    """All operations of the rig."""
+
+    def __init__(
+        self, clock: Clock, journal: Journal, writer: Writer, order: Order, emit: Emit
+    ) -> None:
+        self._clock = clock
+        self._journal = journal
+        self._writer = writer
+        self._order = order
+        self._emit = emit
+        self._lock = threading.Lock()
+        self._ops: dict[str, Op] = {}
+        self._held: dict[str, str] = {}
+        self._outcomes: list[tuple[str, Outcome]] = []
+        self._cuts: dict[str, list[float]] = {}
+
+    # --- from any thread ---
+
+    def begin(
+        self,
+        kind: Kind,
+        node: str,
+        outlet: str | None,
+        *,
+        force: bool,
+        by: str,
+        reason: str,
+        expiry_s: float,
+        cycles_per_hour: int,
+        key: str | None = None,
+    ) -> Op:
+        """Journal a new operation and take it up at the next tick.
+
+        :raises TargetBusyError: another operation holds the node.
+        :raises NotPossibleError: it has been cycled too often.
+        :raises JournalUnavailableError: it could not be written, so it does not begin.
+        """
+        asked = f"{kind} {node} {force}"
+        if key is not None and (known := self._journal.by_key(key)) is not None:
+            return self._again(known, asked)
+        now, wall = self._clock.now(), self._clock.wall()
+        op = Op(
+            id=f"op-{secrets.token_hex(5)}",
+            kind=kind,
+            target=node,
+            outlet=outlet,
+            force=force,
+            by=by,
+            reason=reason,
+            started_wall=wall,
+            expires=now + expiry_s,
+            cut_at_deadline=by == SHUTDOWN,
+        )
+        with self._lock:
+            holder = self._held.get(node)
+            if holder is not None:
+                raise TargetBusyError(
+                    f"{node} is held by {self._ops[holder].kind if holder in self._ops else ''} "
+                    f"operation {holder}",
+                    operation=holder,
+                    where=node,
+                    hint=f"wait for it, or cancel it: DELETE /api/v1/operations/{holder}",
+                )
+            if kind in ("cycle", "reset"):
+                recent = [at for at in self._cuts.get(node, []) if now - at < HOUR_S]
+                if len(recent) >= cycles_per_hour:
+                    raise NotPossibleError(
+                        f"{node} was cycled {len(recent)} times within the hour",
+                        where=node,
+                        hint="`power.cycles_per_hour` in the settings file is the limit",
+                    )
+            # The node is held from here on, and the disk is waited for without the lock.
+            self._held[node] = op.id
+        try:
+            self._journal.save(op, wall - now, None if key is None else (key, asked))
+        except JournalUnavailableError:
+            with self._lock:
+                del self._held[node]
+            raise
+        with self._lock:
+            self._ops[op.id] = op
+        self._tell_begun(op)
+        return op
+
+    def begin_unjournalled(self, node: str, outlet: str | None, reason: str, expiry_s: float) -> Op:
+        """The shutdown's way while the journal cannot be written: the halt is asked for, since it
+        saves data and harms nothing if it is forgotten; the cut will be refused."""
+        now, wall = self._clock.now(), self._clock.wall()
+        op = Op(
+            id=f"op-{secrets.token_hex(5)}", kind="off", target=node, outlet=outlet, force=False,
+            by=SHUTDOWN, reason=reason, started_wall=wall, expires=now + expiry_s,
+            cut_at_deadline=True,
+        )  # fmt: skip
+        with self._lock:
+            self._held[node] = op.id
+            self._ops[op.id] = op
+        self._tell_begun(op)
+        return op
+
+    def get(self, operation: str) -> Op:
+        """:raises UnknownTargetError:"""
+        with self._lock:
+            op = self._ops.get(operation)
+        if op is None:
+            raise UnknownTargetError(
+                f"no operation `{operation}`", hint="GET /api/v1/operations lists the latest"
+            )
+        return op
+
+    def latest(self, limit: int) -> list[Op]:
+        with self._lock:
+            return list(self._ops.values())[::-1][:limit]
+
+    def holder(self, node: str) -> Op | None:
+        with self._lock:
+            held = self._held.get(node)
+            return self._ops.get(held) if held is not None else None
+
+    def cancel(self, operation: str, by: str) -> Op:
+        """:raises NotPossibleError: it has ended, or its cut has been ordered."""
+        with self._lock:
+            op = self._ops.get(operation)
+            if op is None:
+                raise UnknownTargetError(f"no operation `{operation}`")
+            cancelled = power.cancel(op, self._clock.wall(), by)
+            if cancelled is None:
+                why = (
+                    f"it has ended ({op.state})"
+                    if op.state.ended
+                    else f"it is at `{op.step}`: once the feed is being switched it is carried "
+                    "through, so that the node is not left in between"
+                )
+                raise NotPossibleError(f"{operation} cannot be cancelled: {why}", where=op.target)
+            self._put(cancelled)
+        self._ended(cancelled)
+        return cancelled
+
+    def view(self, op: Op) -> OperationState:
+        return op.view(op.expires + self._clock.wall() - self._clock.now())
+
+    # --- from the tick ---
+
+    def step(
+        self,
+        facts_of: Callable[[Op], Facts],
+        limits: Limits,
+        switched_on: Callable[[Op], None],
+    ) -> list[Op]:
+        """Advance every operation under way. :returns: those that ended."""
+        now, wall = self._clock.now(), self._clock.wall()
+        self._take_outcomes()
+        ended = []
+        with self._lock:
+            active = [op for op in self._ops.values() if not op.state.ended]
+        for op in active:
+            after, actions = power.step(op, now, wall, facts_of(op), limits)
+            if after is op:
+                continue
+            with self._lock:
+                if self._ops[op.id] is not op:
+                    continue  # cancelled in between: the cancellation stands
+                self._put(after)
+            changed = (after.step, after.state, after.ordered) != (op.step, op.state, op.ordered)
+            if changed:
+                self._save_later(after)
+            for action in actions:
+                if action.verb == "switch" and action.on:
+                    switched_on(after)
+                if action.step is power.Step.CUT:
+                    self._cuts.setdefault(after.target, []).append(now)
+                    self._tell_cut(after, action)
+                self._act(after, action)
+            if after.state.ended:
+                self._ended(after)
+                ended.append(after)
+        return ended
+
+    def resume(self) -> None:
+        """Take up what was under way when the process ended."""
+        now, wall = self._clock.now(), self._clock.wall()
+        for stored in self._journal.load(wall - now, limit=KEPT_ENDED):
+            op = stored
+            if not op.state.ended:
+                op = power.resume(op, now)
+                self._held[op.target] = op.id
+                at = f" at {op.step}" if op.step else ""
+                self._emit(
+                    "power.resumed", op.target, f"{op.kind} {op.id} taken up again{at}", "warning"
+                )
+            self._ops[op.id] = op
+
+    def outcome(self, operation: str, outcome: Outcome) -> None:
+        """What became of an action; from any thread."""
+        with self._lock:
+            self._outcomes.append((operation, outcome))
+
+    # --- inside ---
+
+    def _again(self, known: tuple[str, str], asked: str) -> Op:
+        if known[1] != asked:
+            raise RequestError(
+                "this Idempotency-Key was used for another command",
+                hint="a new command needs a new key",
+            )
+        return self.get(known[0])
+
+    def _put(self, op: Op) -> None:
+        self._ops[op.id] = op
+        if op.state.ended:
+            if self._held.get(op.target) == op.id:
+                del self._held[op.target]
+            ended = [key for key, other in self._ops.items() if other.state.ended]
+            for key in ended[: max(0, len(ended) - KEPT_ENDED)]:
+                del self._ops[key]
+
+    def _take_outcomes(self) -> None:
+        with self._lock:
+            taken, self._outcomes = self._outcomes, []
+            for operation, outcome in taken:
+                op = self._ops.get(operation)
+                if op is not None and op.step is outcome.step and op.ordered is not None:
+                    self._ops[operation] = replace(op, outcome=outcome)
+
+    def _save_later(self, op: Op) -> None:
+        offset = self._clock.wall() - self._clock.now()
+
+        def save() -> None:
+            try:
+                self._journal.save(op, offset)
+            except JournalUnavailableError:
+                return  # the snapshot shows the journal's problem; actions are refused one by one
+
+        self._writer.submit(save)
+
+    def _act(self, op: Op, action: Action) -> None:
+        self._writer.submit(lambda: self._intend_and_order(op, action))
+
+    def _intend_and_order(self, op: Op, action: Action) -> None:
+        what = action.verb if action.on is None else f"switch {'on' if action.on else 'off'}"
+        intent: int | None = None
+        try:
+            intent = self._journal.intent(
+                op.id, action.step, f"{what} {action.target}", action.cause, self._clock.wall()
+            )
+        except JournalUnavailableError as error:
+            if not (action.verb == "halt" and op.by == SHUTDOWN):
+                self.outcome(op.id, Outcome(action.step, str(error)))
+                return
+
+        def done(error: HwctlError | None) -> None:
+            said = None if error is None else str(error)
+            if intent is not None:
+                self._writer.submit(lambda: self._write_outcome(intent, said))
+            self.outcome(op.id, Outcome(action.step, said))
+
+        self._order(action, done)
+
+    def _write_outcome(self, intent: int, said: str | None) -> None:
+        try:
+            self._journal.outcome(intent, said or "done", self._clock.wall())
+        except JournalUnavailableError:
+            return
+
+    def _ended(self, op: Op) -> None:
+        self._save_later(op)
+        severity = {OpState.DONE: "info", OpState.CANCELLED: "warning"}.get(op.state, "critical")
+        text = f"{op.kind} {op.state}"
+        if op.error:
+            text += f": {op.error}"
+        elif op.steps and op.steps[-1].note:
+            text += f": {op.steps[-1].note}"
+        self._emit(f"power.{op.state}", op.target, text, severity)
+
+    def _tell_begun(self, op: Op) -> None:
+        because = f": {op.reason}" if op.reason else ""
+        forced = ", forced" if op.force else ""
+        self._emit("power.begun", op.target, f"{op.kind}{forced} by {op.by}{because}")
+
+    def _tell_cut(self, op: Op, action: Action) -> None:
+        if op.forced:
+            self._emit(
+                "power.risk", op.target, f"{action.target} is cut at a risk: {op.forced}", "warning"
+            )

@@ -1,0 +1,262 @@
+"""Bus workers: one thread per bus, because smbus2, gpiozero and spidev block.
+
+A worker owns its bus and the devices on it. It carries out orders first, then the polls that are
+due, and reports what came of both. A device that fails is tried again ever more rarely; failure
+and recovery are each reported once. A slow device delays its own bus and nothing else.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hwctl.engine.buses import Buses
+from hwctl.engine.clock import Clock, pace
+from hwctl.model.drivers import Driver, Options
+from hwctl.model.errors import BusError, DeviceError, HwctlError
+from hwctl.model.wiring import Bus
+
+FIRST_RETRY_S = 1.0
+LONGEST_RETRY_S = 30.0
+"""A device that does not answer is probed after 1, 2, 4 ... 30 s. Untuned."""
+
+SETTLE_S = 0.1
+"""Between setting a device up and its first poll; the slowest converter here takes 69 ms."""
+
+Job = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a poll or an order gave: a value, or an error."""
+
+    device: str
+    key: str
+    taken: float
+    value: Any = None
+    error: HwctlError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A device failed, or works again."""
+
+    device: str
+    error: HwctlError | None
+
+
+@dataclass(slots=True)
+class _Poll:
+    device: str
+    key: str
+    job: Job
+    every_s: float
+    due: float = float("-inf")
+
+
+@dataclass(slots=True)
+class _Order:
+    device: str
+    key: str
+    job: Job
+    done: Callable[[HwctlError | None], None] | None
+
+
+@dataclass(slots=True)
+class _Device:
+    driver: Driver
+    options: Options
+    opened: Any = None
+    failed: bool = False
+    retry_s: float = FIRST_RETRY_S
+    retry_at: float = float("-inf")
+    last_error: HwctlError | None = field(default=None)
+
+
+class BusWorker:
+    """One bus. :meth:`run_once` does what is due; the thread only calls it again and again."""
+
+    def __init__(
+        self,
+        name: str,
+        bus: Bus,
+        buses: Buses,
+        clock: Clock,
+        report: Callable[[Report], None],
+        health: Callable[[Health], None],
+    ) -> None:
+        self.name = name
+        self._wiring = bus
+        self._buses = buses
+        self._clock = clock
+        self._report = report
+        self._health = health
+        self._opened: Any = None
+        self._devices: dict[str, _Device] = {}
+        self._polls: list[_Poll] = []
+        self._orders: dict[str, _Order] = {}
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    # --- set up, before the start ---
+
+    def add_device(self, name: str, driver: Driver, options: Options) -> None:
+        self._devices[name] = _Device(driver, options)
+
+    def poll(self, device: str, key: str, job: Job, every_s: float) -> None:
+        """Report ``job(device)`` under ``key``, every ``every_s`` seconds of the rig's time."""
+        self._polls.append(_Poll(device, key, job, every_s))
+
+    # --- from any thread ---
+
+    def order(
+        self,
+        device: str,
+        key: str,
+        job: Job,
+        done: Callable[[HwctlError | None], None] | None = None,
+    ) -> None:
+        """Carry out ``job(device)`` as soon as the bus is free.
+
+        A newer order under the same key takes the place of one that has not begun: the older one's
+        ``done`` is then called with no error, since what it wanted is no longer wanted.
+        """
+        with self._wake:
+            replaced = self._orders.pop(key, None)
+            self._orders[key] = _Order(device, key, job, done)
+            self._wake.notify()
+        if replaced is not None and replaced.done is not None:
+            replaced.done(None)
+
+    def poll_soon(self, device: str) -> None:
+        """Make the device's polls due."""
+        with self._wake:
+            for poll in self._polls:
+                if poll.device == device:
+                    poll.due = float("-inf")
+            self._wake.notify()
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name=f"bus-{self.name}", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def last_word(self, device: str, job: Job) -> None:
+        """Do one thing after :meth:`stop`, if the device works; failures are ignored: nobody is
+        left to hear of them."""
+        entry = self._devices[device]
+        if entry.opened is not None:
+            try:
+                job(entry.opened)
+            except (DeviceError, BusError):
+                return
+
+    # --- on the bus's own thread ---
+
+    def _run(self) -> None:
+        while not self._stopping:
+            next_due = self.run_once()
+            with self._wake:
+                if not self._orders and not self._stopping:
+                    left = max(0.0, next_due - self._clock.now()) / self._clock.speed
+                    self._wake.wait(min(left, 1.0))
+
+    def run_once(self) -> float:
+        """Do all that is due. :returns: when the next poll is."""
+        while order := self._next_order():
+            self._carry_out(order)
+        now = self._clock.now()
+        for poll in self._polls:
+            if poll.due > now:
+                continue
+            poll.due = now + pace(self._clock, poll.every_s)
+            self._poll(poll)
+            # An order waits for one poll at the most.
+            while order := self._next_order():
+                self._carry_out(order)
+        return min((poll.due for poll in self._polls), default=now + 1.0)
+
+    def _next_order(self) -> _Order | None:
+        with self._wake:
+            if not self._orders:
+                return None
+            return self._orders.pop(next(iter(self._orders)))
+
+    def _carry_out(self, order: _Order) -> None:
+        try:
+            value = order.job(self._device(order.device, now=True))
+        except (DeviceError, BusError) as error:
+            self._failed(order.device, error)
+            self._report(Report(order.device, order.key, self._clock.now(), error=error))
+            if order.done is not None:
+                order.done(error)
+            return
+        self._worked(order.device)
+        self._report(Report(order.device, order.key, self._clock.now(), value))
+        if order.done is not None:
+            order.done(None)
+
+    def _poll(self, poll: _Poll) -> None:
+        entry = self._devices[poll.device]
+        if entry.failed and self._clock.now() < entry.retry_at:
+            return
+        fresh = entry.opened is None
+        try:
+            device = self._device(poll.device)
+            if fresh:
+                # A converter that was just set up has measured nothing yet.
+                poll.due = self._clock.now() + pace(self._clock, SETTLE_S)
+                return
+            value = poll.job(device)
+        except (DeviceError, BusError) as error:
+            self._failed(poll.device, error)
+            self._report(Report(poll.device, poll.key, self._clock.now(), error=error))
+            return
+        self._worked(poll.device)
+        self._report(Report(poll.device, poll.key, self._clock.now(), value))
+
+    def _device(self, name: str, *, now: bool = False) -> Any:  # noqa: ANN401 - any device
+        """The opened and probed device. ``now``: an order does not wait for the next retry."""
+        entry = self._devices[name]
+        if entry.opened is not None:
+            return entry.opened
+        if entry.failed and not now and entry.last_error and self._clock.now() < entry.retry_at:
+            raise entry.last_error
+        if self._opened is None:
+            self._opened = self._buses.open(self.name, self._wiring)
+        device = entry.driver.open(self._opened, entry.options)
+        device.probe()
+        entry.opened = device
+        return device
+
+    def _failed(self, name: str, error: HwctlError) -> None:
+        entry = self._devices[name]
+        if entry.failed:
+            entry.retry_s = min(entry.retry_s * 2, LONGEST_RETRY_S)
+        else:
+            entry.retry_s = FIRST_RETRY_S
+            self._health(Health(name, error))
+        entry.failed = True
+        entry.last_error = error
+        entry.retry_at = self._clock.now() + pace(self._clock, entry.retry_s)
+        if self._wiring.kind == "gpio":
+            # Letting go of a line could change it; it stays held whatever happens.
+            return
+        # It may have been reset or replaced: it is opened and probed anew.
+        entry.opened = None
+        if isinstance(error, BusError):
+            self._opened = None
+
+    def _worked(self, name: str) -> None:
+        entry = self._devices[name]
+        if entry.failed:
+            entry.failed = False
+            entry.last_error = None
+            self._health(Health(name, None))

@@ -1,0 +1,1 @@
+"""The command line. Every command that reads takes ``--json``."""
