@@ -24,15 +24,18 @@ KERNEL_PINS: dict[str, dict[int, str]] = {
 """GPIO lines that a Raspberry Pi's kernel takes for a bus, by the start of the bus's path
 (gpiozero's ``pins/data.py``)."""
 SPI0_SELECTS = {8: "CE0", 7: "CE1"}
-"""`dtparam=spi=on` takes both chip selects, whichever is used."""
+"""`dtparam=spi=on` takes both chip selects, whichever is used (unverified)."""
 CONSOLE = {14: "TXD", 15: "RXD"}
 """The serial console, and UART0 (gpiozero's ``pins/data.py``)."""
+
+Pins = list[tuple[Pin, KeyPath]]
+"""A device's pins, with the keys that name them."""
 
 
 def check_claims(draft: WiringDraft) -> Iterator[Problem]:
     """Every problem of buses, addresses and pins."""
     yield from _buses(draft)
-    pins: dict[str, tuple[Pin, ...]] = {}
+    pins: dict[str, Pins] = {}
     yield from _pins(draft, pins)
     yield from _clashes(draft, pins)
 
@@ -99,7 +102,7 @@ def _on_board(bus: Bus) -> bool:
     return bus.path.startswith("pinctrl-") or "gpiochip" in bus.path or not bus.path
 
 
-def _pins(draft: WiringDraft, found: dict[str, tuple[Pin, ...]]) -> Iterator[Problem]:
+def _pins(draft: WiringDraft, found: dict[str, Pins]) -> Iterator[Problem]:
     """Resolve the pins of all GPIO devices into ``found``."""
     if draft.pins is None:
         return
@@ -110,27 +113,26 @@ def _pins(draft: WiringDraft, found: dict[str, tuple[Pin, ...]]) -> Iterator[Pro
             continue
         doubtful = draft.pins.doubt is not None
         resolve = draft.pins.resolve if _on_board(bus[1]) else draft.pins.resolve_elsewhere
-        pins: list[Pin] = []
-        for claim in use.options.claims():
+        pins: Pins = []
+        for claim, key in _claims(name, use):
             try:
-                pins.append(resolve(claim))
+                pins.append((resolve(claim), key))
             except ConfigError as error:
                 unresolved += 1
                 if not doubtful:  # of a board that is not known, it is said once, below
-                    yield draft.source.problem(_claim_key(name, use, claim), error.what, error.hint)
-        found[name] = tuple(pins)
+                    yield draft.source.problem(key, error.what, error.hint)
+        found[name] = pins
         if _on_board(bus[1]) and draft.pins.known:
-            yield from _taken(draft, name, use, found[name])
+            yield from _taken(draft, name, use, pins)
     doubt = draft.pins.doubt if found else None
     if doubt:
         yield draft.source.problem(("board", "model"), *doubt, "error" if unresolved else "warning")
 
 
-def _taken(draft: WiringDraft, name: str, use: Use, pins: tuple[Pin, ...]) -> Iterator[Problem]:
+def _taken(draft: WiringDraft, name: str, use: Use, pins: Pins) -> Iterator[Problem]:
     """Pins that the kernel uses, or that do harm while the head boots."""
     note = draft.wiring.device[name].note
-    for pin in pins:
-        here = _claim_key(name, use, pin.name)
+    for pin, here in pins:
         line = pin.line if pin.line is not None else -1
         owner = next(
             (
@@ -164,16 +166,16 @@ def _taken(draft: WiringDraft, name: str, use: Use, pins: tuple[Pin, ...]) -> It
                 "turn the console off and say so in `note`, or use another pin",
                 "warning",
             )
-        yield from _pull(draft, name, use, pin)
+        yield from _pull(draft, name, use, pin, here)
 
 
-def _pull(draft: WiringDraft, name: str, use: Use, pin: Pin) -> Iterator[Problem]:
+def _pull(draft: WiringDraft, name: str, use: Use, pin: Pin, here: KeyPath) -> Iterator[Problem]:
     active_low = getattr(use.options, "active_low", None)
     if "outlet" not in use.driver.roles or active_low is None or pin.boot_pull is None:
         return
     if (pin.boot_pull == "down") == active_low and "pull" not in draft.wiring.device[name].note:
         yield draft.source.problem(
-            _claim_key(name, use, pin.name),
+            here,
             f"{pin.label} is pulled {pin.boot_pull} while the head boots, which energises a "
             f"relay that is active {'low' if active_low else 'high'}",
             f"use one of GPIO{'4 to 6' if active_low else '16 to 27'}, or say in `note` which "
@@ -209,7 +211,7 @@ class _Owners:
         )
 
 
-def _clashes(draft: WiringDraft, pins: dict[str, tuple[Pin, ...]]) -> Iterator[Problem]:
+def _clashes(draft: WiringDraft, pins: dict[str, Pins]) -> Iterator[Problem]:
     owners = _Owners(draft)
     for name, use in draft.devices.items():
         bus = _bus_of(draft, name, use)
@@ -222,28 +224,31 @@ def _clashes(draft: WiringDraft, pins: dict[str, tuple[Pin, ...]]) -> Iterator[P
             ]
         elif use.driver.bus == "gpio":
             claims = [
-                (
-                    pin.line if pin.line is not None else pin.name,
-                    _claim_key(name, use, pin.name),
-                    f"pin {pin.label}",
-                )
-                for pin in pins.get(name, ())
+                (pin.name if pin.line is None else pin.line, key, pin.label)
+                for pin, key in pins.get(name, ())
             ]
         else:
-            claims = [
-                (claim, _claim_key(name, use, claim), f"{claim} on {bus[0]}")
-                for claim in use.options.claims()
-            ]
+            claims = [(claim, key, f"{claim} on {bus[0]}") for claim, key in _claims(name, use)]
         for what, key, label in claims:
             problem = owners.claim((chip, what), name, key, label)
             if problem:
                 yield problem
 
 
-def _claim_key(device: str, use: Use, claim: str) -> KeyPath:
-    """The key of the option that a claim comes from, else the device's table."""
-    for name in type(use.options).model_fields:
-        value = getattr(use.options, name)
-        if value == claim or (isinstance(value, int) and claim == f"address 0x{value:02x}"):
-            return ("device", device, name)
-    return ("device", device)
+def _claims(device: str, use: Use) -> Iterator[tuple[str, KeyPath]]:
+    """What the device claims, each with the key that it comes from, else with its table."""
+    left = {name: getattr(use.options, name) for name in type(use.options).model_fields}
+    for claim in use.options.claims():
+        name = next(
+            (
+                name
+                for name, value in left.items()
+                if value == claim or (isinstance(value, int) and claim == f"address 0x{value:02x}")
+            ),
+            None,
+        )
+        if name is None:
+            yield claim, ("device", device)
+        else:
+            del left[name]
+            yield claim, ("device", device, name)

@@ -8,7 +8,7 @@ from hwctl.config.board import BoardPins
 from hwctl.config.cross import check_wiring
 from hwctl.config.draft import HostUse, SettingsDraft, Use, WiringDraft
 from hwctl.config.plans import check_settings
-from hwctl.config.problems import ConfigProblems, Problem, quoted
+from hwctl.config.problems import ConfigProblems, Problem, quoted, quoted_path
 from hwctl.config.source import Source, missing_hint, read
 from hwctl.config.toml_lines import KeyPath
 from hwctl.config.translate import check as check_model
@@ -105,7 +105,7 @@ def _settings_wanted(source: Source) -> Problem:
     return source.problem(
         (),
         "is a wiring file, which says what there is, not what to do with it",
-        f"name the settings file, {quoted(beside)}"
+        f"name the settings file, {quoted_path(beside)}"
         if there
         else f'write a settings file beside it, with `wiring = "{source.path.name}"`',
     )
@@ -123,7 +123,7 @@ def _named_wiring(source: Source, problems: list[Problem]) -> Source | None:
         problems.append(
             source.problem(
                 ("wiring",),
-                f"`wiring` names {quoted(path)}, which does not exist",
+                f"`wiring` names {quoted_path(path)}, which does not exist",
                 missing_hint(path),
             )
         )
@@ -133,7 +133,7 @@ def _named_wiring(source: Source, problems: list[Problem]) -> Source | None:
         problems.append(
             source.problem(
                 ("wiring",),
-                f"`wiring` names {quoted(path)}, which is no wiring file",
+                f"`wiring` names {quoted_path(path)}, which is no wiring file",
                 "name the file that has the tables [rig], [board] and [device]",
             )
         )

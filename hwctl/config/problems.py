@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Literal
 
 from hwctl.model.errors import ConfigError
@@ -36,11 +37,17 @@ class ConfigProblems(ConfigError):  # noqa: N818 - it holds many
         return "\n".join(map(str, self.problems))
 
 
-def quoted(name: object) -> str:
-    """A name as messages show it: `name`, without anything that could upset a terminal."""
+def quoted(name: object, most: int = 60) -> str:
+    """A name as messages show it: `name`, without anything that could upset a terminal, and cut
+    short after ``most`` characters."""
     text = str(name)
     shown = text if text.isprintable() else ascii(text)[1:-1]
-    return f"`{shown[:60]}…`" if len(shown) > 60 else f"`{shown}`"
+    return f"`{shown[:most]}…`" if len(shown) > most else f"`{shown}`"
+
+
+def quoted_path(path: Path) -> str:
+    """A path, whole up to the longest that Linux takes."""
+    return quoted(path, 4096)
 
 
 def listed(names: Sequence[str], last: str = "and") -> str:
@@ -50,7 +57,7 @@ def listed(names: Sequence[str], last: str = "and") -> str:
 
 def nearest(name: str, known: Sequence[str]) -> str | None:
     """The known name that ``name`` was probably meant to be."""
-    return next(iter(get_close_matches(name, known, n=1, cutoff=0.6)), None)
+    return next(iter(get_close_matches(name, known, n=1, cutoff=0.65)), None)
 
 
 def meant(name: str, known: Sequence[str], label: str) -> str:

@@ -78,6 +78,8 @@ class ModelSchema:
                 return self._list_words(schema)
             case "object" if schema.get("properties"):
                 return f"{kind} of {listed([f'`{key}`' for key in schema['properties']])}"
+            case "object" if "additionalProperties" in schema or "patternProperties" in schema:
+                return "tables by id"
             case _:
                 return kind
 

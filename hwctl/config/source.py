@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from hwctl.config.problems import Problem, nearest, quoted
+from hwctl.config.problems import Problem, nearest, quoted, quoted_path
 from hwctl.config.toml_lines import KeyPath, TomlLines, scan
 
 MOST_BYTES = 1 << 20
@@ -134,7 +134,7 @@ def missing_hint(path: Path) -> str:
     except (OSError, ValueError):
         there = []
     close = nearest(path.name, there)
-    return f"did you mean {quoted(path.parent / close)}?" if close else "check the path"
+    return f"did you mean {quoted_path(path.parent / close)}?" if close else "check the path"
 
 
 def _length(text: str) -> int:

@@ -195,7 +195,9 @@ class _Writer:
             case "value_error" | "assertion_error":
                 what = str(error.get("ctx", {}).get("error", "")) or "is not right"
                 at = name if path else quoted(self._base[-1]) if self._base else "the file"
-                return self._source.problem(full, f"{at}: {what}", self._allowed(path))
+                keys = [quoted(one) for one in self._schema.keys(path)]
+                hint = f"correct {listed(keys, 'or')}" if keys else self._allowed(path)
+                return self._source.problem(full, f"{at}: {what}", hint)
         key = path[-1] if path else ""
         musts = list(dict.fromkeys(must for must in (_must(one, key) for one in errors) if must))
         rule = f"must be {' or '.join(musts)}" if musts else "which is not allowed here"
@@ -271,7 +273,9 @@ def _shown(key: str | int, error: ErrorDetails, value: object) -> str:
         return _kind(value)
     if isinstance(value, str):
         return f'"{quoted(value)[1:-1]}"'
-    return number(value, key) if isinstance(value, int | float) else _kind(value)
+    if isinstance(value, float):
+        return str(value)
+    return number(value, key) if isinstance(value, int) else _kind(value)
 
 
 def _kind(value: object) -> str:
@@ -293,4 +297,4 @@ def _kind(value: object) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(text.replace("``", "`").split())

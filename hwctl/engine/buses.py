@@ -140,6 +140,9 @@ class EmulatedSpi:
         except OSError as error:
             raise BusError(f"the emulated bus is gone: {error}", where=self._name) from error
 
+    def close(self) -> None:
+        """Nothing of its own to close: the world keeps the connection."""
+
 
 class FactoryGpio:
     """A :class:`~hwctl.model.drivers.GpioBus` around a gpiozero pin factory."""

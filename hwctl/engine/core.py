@@ -37,7 +37,7 @@ from hwctl.model.errors import (
     UnknownTargetError,
 )
 from hwctl.model.readings import Quality
-from hwctl.model.rig import Event, OperationState, Rig
+from hwctl.model.rig import Event, OperationState, Os, Rig
 from hwctl.model.units import Ratio
 from hwctl.model.wiring import Bus
 from hwctl.policy import charge, cooling, lighting, power, presence, shutdown
@@ -331,10 +331,20 @@ class Engine:
                 state = presence.hear(state, report.taken, report.value, node)
             op = self.desk.holder(node)
             asked = op is not None and snapshot.halting(op)
-            self.presences[node] = presence.step(
+            after = presence.step(
                 state, now, powered=powered, asked_to_halt=asked,
                 limits=self.presence_limits(node),
             )  # fmt: skip
+            self._tell_presence(node, state.os, after.os)
+            self.presences[node] = after
+
+    def _tell_presence(self, node: str, before: Os, after: Os) -> None:
+        if after is Os.UNREACHABLE and before is not Os.UNREACHABLE:
+            error = self.senses.seen(load_key(node)).error
+            why = f": {error}" if error is not None else ""
+            self._emit("node.unreachable", node, f"does not answer{why}", "warning")
+        elif before is Os.UNREACHABLE and after is Os.UP:
+            self._emit("node.back", node, "answers again")
 
     def outlet_on(self, outlet: str | None, now: float) -> bool | None:
         """The read-back, if it is fresh."""
@@ -495,6 +505,8 @@ class Engine:
 
     def _on_health(self, health: Health) -> None:
         """A device or a node failed, or works again; from any thread, once each time."""
+        if health.device in self.wiring.node:
+            return  # told by its presence: many silences are meant
         if health.error is None:
             self._failing.pop(health.device, None)
             self._emit("driver.recovered", health.device, "works again")
@@ -753,9 +765,16 @@ class Engine:
             TICK_BOUNDS,
             tuple(self._tick_counts),
             self._tick_sum,
-            dict(self._driver_errors),
+            self._all_errors(),
             {strip: loop.frames for strip, loop in self.strips.items()},
         )
+
+    def _all_errors(self) -> dict[tuple[str, str], int]:
+        errors = dict(self._driver_errors)
+        for strip_id, loop in self.strips.items():
+            device = self.wiring.strip[strip_id].device
+            errors.update({(device, kind): number for kind, number in loop.errors.items()})
+        return errors
 
     def _do(self, change: Callable[[], None]) -> None:
         with self._lock:
@@ -802,8 +821,15 @@ def _driver(channel: int, duty: Ratio) -> Job:
 def _opener(use: Use, name: str, bus: Bus, buses: Buses) -> Callable[[], LedStrip]:
     """What a strip's own thread calls to get at its device, at the start and after a failure."""
 
+    last: list[Any] = []
+
     def opened() -> LedStrip:
-        device: LedStrip = use.driver.open(buses.open(name, bus), use.options)
+        for old in last:
+            old.close()
+        last.clear()
+        opened_bus = buses.open(name, bus)
+        last.append(opened_bus)
+        device: LedStrip = use.driver.open(opened_bus, use.options)
         device.probe()
         return device
 

@@ -16,7 +16,7 @@ PowerAction = Literal["on", "off", "cycle", "reset"]
 @dataclass(frozen=True, slots=True)
 class Frame:
     """What a strip shows now: RGB triplets before brightness and gamma, and the brightness that
-    was really used (after ceilings and the power limit)."""
+    was asked of the strip (after ceilings, before its power limit)."""
 
     seq: int
     rgb: bytes

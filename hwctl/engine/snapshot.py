@@ -269,6 +269,7 @@ def cooling_inputs(engine: "Engine", now: float) -> cooling.CoolingInputs:
                 rpm=good.rpm if good else None,
                 driven=good.duty if good else None,
                 read_ok=good is not None,
+                taken=engine.senses.seen(fan_key(fan_id)).taken,
             )
         )
     return cooling.CoolingInputs(tuple(nodes), tuple(fans), engine.manual_fans)

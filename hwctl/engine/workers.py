@@ -20,8 +20,8 @@ FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 30.0
 """A device that does not answer is probed after 1, 2, 4 ... 30 s. Untuned."""
 
-SETTLE_S = 0.1
-"""Between setting a device up and its first poll; the slowest converter here takes 69 ms."""
+SETTLE_S = 0.3
+"""Between setting a device up and its first poll; the slowest average takes 69 ms (INA219)."""
 
 Job = Callable[[Any], Any]
 

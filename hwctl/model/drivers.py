@@ -197,7 +197,7 @@ class LedStrip(Device, Protocol):
     leds: int
 
     def show(self, frame: bytes, brightness: float) -> Shown:
-        """Show ``leds`` RGB triplets (linear 0..255 each) at ``brightness`` 0..1, at once."""
+        """Show ``leds`` RGB triplets (sRGB, 0..255 each) at ``brightness`` 0..1, at once."""
         ...
 
 

@@ -9,13 +9,15 @@
 
 Pure: :func:`step` looks at one operation and the facts of its node and says what the operation is
 now and what is to be done. The engine journals each action before it does it and hands the
-outcome back as a fact. An action is ordered once per step; what became of it is decided by the
-read-back, never by what was ordered.
+outcome back as a fact. An action is ordered once per step; what became of a switch is decided by
+the read-back, never by what was ordered or by what the device said: a device that reports an
+error may have switched all the same.
 
 A feed is cut only when the halt is proven by the draw on that very feed, when the operator forced
 it, or when a shutdown's deadline passed; the latter two are recorded as a risk in ``forced``.
 """
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
@@ -56,8 +58,14 @@ PLANS: dict[tuple[str, bool], tuple[Step, ...]] = {
 """(kind, force) -> steps."""
 
 _CANCELLABLE = frozenset({Step.HALT, Step.PROVE_HALT, Step.ADMIT, Step.REBOOT})
+RESTARTED = "hwctl was restarted meanwhile"
+"""The outcome of an action that was ordered by a process which is gone."""
 DEAD_VOLTS = 0.5
 """A feed below this has let go of its board (facts on Pi hold-up; untuned)."""
+DEAD_WATTS = 0.3
+"""Above this a feed that reads back off is not off: a welded contact. Untuned."""
+DRAIN_PATIENCE = 10.0
+"""A feed is given so many times ``min_off_s`` to drain before it is switched on again. Untuned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,17 @@ class Facts:
     off_since: float | None
     """When its feed was last seen to go off."""
 
+    @property
+    def draw(self) -> float | None:
+        """Watts through its feed, whichever way the shunt was soldered in; ``None``: not known."""
+        watts = self.watts.fresh
+        return abs(watts) if watts is not None and math.isfinite(watts) else None
+
+    def seen_since(self, moment: float) -> bool | None:
+        """The read-back, if it was taken at ``moment`` or later."""
+        late = self.read_back_at is not None and self.read_back_at >= moment
+        return self.outlet_on if late else None
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -140,6 +159,8 @@ class Op:
     """When the step's action was ordered."""
     outcome: Outcome | None = None
     quiet_since: float | None = None
+    asked: float | None = None
+    """When the node was asked to halt, by this process: halts are timed from here."""
     boot_before: str | None = None
     switched_on: float | None = None
     steps: tuple[StepRecord, ...] = ()
@@ -155,13 +176,7 @@ class Op:
 
     @property
     def cancellable(self) -> bool:
-        return not self.state.ended and (
-            self.step is None or (self.step in _CANCELLABLE and not self._has_cut)
-        )
-
-    @property
-    def _has_cut(self) -> bool:
-        return any(record.name == Step.CUT for record in self.steps)
+        return not self.state.ended and (self.step is None or self.step in _CANCELLABLE)
 
     def view(self, wall_of_expiry: float) -> OperationState:
         """As the snapshot shows it."""
@@ -240,25 +255,34 @@ def cancel(op: Op, wall: float, by: str) -> Op | None:
     note = f"cancelled by {by}"
     if op.step is Step.PROVE_HALT or (op.step is Step.HALT and op.ordered is not None):
         note += "; the node had been asked to halt"
+    if op.step is Step.ADMIT and Step.CUT in op.plan:
+        note += "; its feed stays off"
     return _end(op, wall, OpState.CANCELLED, note)
 
 
 def resume(op: Op, now: float) -> Op:
     """After a restart of hwctl. Whether an ordered action was carried out is not known.
 
-    A request to halt or reboot is not repeated: its effect will be seen, or the limit passes. A
-    switch is judged by its read-back; if that shows no change, the step before is taken up again,
-    so that the halt is proven, or the rail has room, at the time of the new order.
+    A request to halt or reboot is not repeated: its effect will be seen, or the limit passes. Only
+    a shutdown asks again, since it would cut a node that was never asked. A switch is judged by
+    its read-back; if that shows no change, the step before is taken up again, so that the halt is
+    proven, or the rail has room, at the time of the new order.
+
+    What has expired meanwhile cuts nothing without proof any more, whoever wanted it.
     """
     at = op.step
     if op.state.ended or at is None:
         return op
-    op = replace(op, entered=now, quiet_since=None)
+    op = replace(op, entered=now, quiet_since=None, asked=None)
+    if now > op.expires:
+        op = replace(op, cut_at_deadline=False)
     if op.ordered is None:
         return op
+    if at is Step.HALT and op.cut_at_deadline:
+        return replace(op, ordered=None, outcome=None)
     if at is Step.HALT or at is Step.REBOOT:
         return replace(op, ordered=now, outcome=Outcome(at))
-    return replace(op, ordered=now, outcome=Outcome(at, "hwctl was restarted meanwhile"))
+    return replace(op, ordered=now, outcome=Outcome(at, RESTARTED))
 
 
 def _already(op: Op, facts: Facts) -> str | None:
@@ -299,7 +323,7 @@ def _ask(op: Op, now: float, wall: float, facts: Facts, limits: Limits) -> tuple
     if op.step is Step.HALT and facts.outlet_on is False:
         # Somebody cut it by hand; the rest of the plan finds that in order.
         return _enter(op, Step.VERIFY_OFF, now, wall, "the feed was off already"), None
-    watts = facts.watts.fresh
+    watts = facts.draw
     silent = facts.os is not Os.UP and op.ordered is None
     if op.step is Step.HALT and silent and watts is not None and watts <= facts.halted_watts:
         return _next(op, now, wall, "it had halted already, by its draw"), None
@@ -307,7 +331,8 @@ def _ask(op: Op, now: float, wall: float, facts: Facts, limits: Limits) -> tuple
         problem = f"no way to ask {op.target} to {verb} is configured"
     elif op.ordered is None:
         action = Action(op.id, op.step or Step.HALT, verb, op.target, cause=op.reason)
-        return replace(op, ordered=now, outcome=None), action
+        asked = now if verb == "halt" else None
+        return replace(op, ordered=now, outcome=None, asked=asked), action
     elif op.outcome is not None and op.outcome.error is not None:
         problem = op.outcome.error
     elif op.outcome is not None:
@@ -327,17 +352,18 @@ def _prove(
 ) -> tuple[Op, Action | None]:
     if facts.outlet_on is False:
         return _enter(op, Step.VERIFY_OFF, now, wall, "the feed went off by itself"), None
-    watts = facts.watts.fresh
+    watts = facts.draw
     # Silence proves nothing: the network falls silent long before the last write. The draw does.
     answers = op.quiet_since is not None and (facts.heard or 0.0) > op.quiet_since
     if watts is not None and watts <= facts.halted_watts and not answers:
         since = op.quiet_since if op.quiet_since is not None else now
         if facts.watts.taken - since >= limits.quiet_s:
-            took = now - op.entered
+            took = None if op.asked is None else now - op.asked
             note = f"its feed has drawn {watts:.2f} W or less for {limits.quiet_s:.0f} s"
             return _next(replace(op, halt_took_s=took, quiet_since=None), now, wall, note), None
         op = replace(op, quiet_since=since)
-    elif watts is not None:
+    else:
+        # Not known is not quiet either: the node may have come up again unseen.
         op = replace(op, quiet_since=None)
     if now - op.entered <= limits.halt_deadline_s:
         return op, None
@@ -363,49 +389,58 @@ def _switch(
         action = Action(op.id, step_now, "switch", op.outlet, on=on, cause=cause)
         op = replace(op, ordered=now, outcome=None)
         return (replace(op, switched_on=now) if on else op), action
-    if op.outcome is None:
-        if now - op.ordered > limits.verify_s * 2:
-            return _fail(op, wall, f"{op.outlet} did not answer the order"), None
+    if op.outcome is not None and op.outcome.error is None:
+        return _next(op, now, wall), None
+    if op.outcome is None and now - op.ordered <= 2 * limits.verify_s:
         return op, None
-    if op.outcome.error is not None and "restarted" in op.outcome.error:
-        # Only a reading taken since tells whether it was carried out.
-        if facts.outlet_on is None or (facts.read_back_at or 0.0) <= op.ordered:
-            if now - op.ordered > limits.verify_s * 2:
-                return _fail(op, wall, f"{op.outlet} cannot be read back after a restart"), None
-            return op, None
-        if facts.outlet_on is on:
-            return _next(op, now, wall, "carried out before the restart"), None
-        back = Step.ADMIT if on else (Step.CUT if op.force or op.forced else Step.PROVE_HALT)
-        return _enter(op, back, now, wall, "not carried out before the restart"), None
-    if op.outcome.error is not None:
-        return _fail(op, wall, op.outcome.error), None
-    return _next(op, now, wall), None
+    # It failed, or nobody knows: only a reading taken since tells whether it was carried out.
+    error = op.outcome.error if op.outcome is not None else None
+    problem = error or f"{op.outlet} did not answer the order"
+    waited = now - op.ordered
+    seen = facts.seen_since(math.nextafter(op.ordered, math.inf))
+    if seen is on:
+        return _next(op, now, wall, f"carried out, although: {problem}"), None
+    if waited <= (limits.verify_s if seen is not None else _patience(op, limits)):
+        return op, None
+    if seen is None:
+        return _fail(op, wall, f"{problem}; {op.outlet} cannot be read back"), None
+    if error != RESTARTED:
+        return _fail(op, wall, problem), None
+    if not on and now > op.expires:
+        return _fail(op, wall, "expired while hwctl was down; nothing was cut"), None
+    back = Step.ADMIT if on else (Step.CUT if op.forced else Step.PROVE_HALT)
+    return _enter(op, back, now, wall, "not carried out before the restart"), None
+
+
+def _patience(op: Op, limits: Limits) -> float:
+    """Seconds until an outlet must be readable.
+
+    Longer where the node is to come on again: giving up in between would leave it off.
+    """
+    return limits.boot_s if op.plan[-1] is Step.CAME_BACK else 2 * limits.verify_s
 
 
 def _verify(
     op: Op, now: float, wall: float, facts: Facts, limits: Limits, *, on: bool
 ) -> tuple[Op, Action | None]:
-    since = max(op.entered, 0.0)
-    if facts.outlet_on is on and facts.read_back_at is not None and facts.read_back_at >= since:
-        note = "read back " + ("on" if on else "off")
-        watts = facts.watts.fresh
-        if not on and watts is not None and facts.watts.taken > since and watts > DEAD_WATTS:
-            if now - op.entered <= limits.verify_s:
-                return op, None
-            return _fail(
-                op, wall, f"{op.outlet} reads back off, but {watts:.1f} W still flow through it"
-            ), None
-        return _next(op, now, wall, note), None
-    if now - op.entered > limits.verify_s:
-        seen = {True: "on", False: "off", None: "not at all"}[facts.outlet_on]
-        return _fail(
-            op, wall, f"{op.outlet} was switched {'on' if on else 'off'} but reads back {seen}"
-        ), None
-    return op, None
-
-
-DEAD_WATTS = 0.3
-"""Above this a feed that reads back off is not off: a welded contact. Untuned."""
+    waited = now - op.entered
+    seen = facts.seen_since(op.entered)
+    if seen is not on:
+        if waited <= (limits.verify_s if seen is not None else _patience(op, limits)):
+            return op, None
+        order = f"{op.outlet} was switched {'on' if on else 'off'}"
+        said = {True: "on", False: "off", None: "not at all"}[seen]
+        return _fail(op, wall, f"{order} but reads back {said}"), None
+    watts = facts.draw
+    if not on and watts is not None:
+        # The read-back is that of a coil or a pin; the current shows what the contact does.
+        newer = facts.watts.taken > op.entered
+        if waited <= limits.verify_s and (not newer or watts > DEAD_WATTS):
+            return op, None
+        if newer and watts > DEAD_WATTS:
+            why = f"{op.outlet} reads back off, but {watts:.1f} W still flow through it"
+            return _fail(op, wall, why), None
+    return _next(op, now, wall, "read back " + ("on" if on else "off")), None
 
 
 def _drain(
@@ -416,9 +451,11 @@ def _drain(
     if dead_for < limits.min_off_s:
         return op, None
     if volts is not None and volts > DEAD_VOLTS:
-        if now - op.entered <= 10 * limits.min_off_s:
+        if now - op.entered <= DRAIN_PATIENCE * limits.min_off_s:
             return op, None
-        return _fail(op, wall, f"{op.outlet} is off, but {volts:.2f} V remain on the feed"), None
+        # Left off it would help nobody; whether it has restarted, its next boot tells.
+        note = f"{volts:.2f} V remain on the feed: the board may have kept running"
+        return _next(op, now, wall, note), None
     note = f"dead for {dead_for:.0f} s" if volts is None else f"down to {volts:.2f} V"
     return _next(op, now, wall, note), None
 
@@ -439,12 +476,12 @@ def _admit(
 def _came_back(
     op: Op, now: float, wall: float, facts: Facts, limits: Limits
 ) -> tuple[Op, Action | None]:
-    watts = facts.watts.fresh
+    watts = facts.draw
     if facts.can_be_seen:
         heard = facts.heard is not None and facts.heard > op.entered
         new_boot = facts.boot_id is not None and facts.boot_id != op.boot_before
         if heard and new_boot:
-            return _end(op, wall, OpState.DONE, note="answers, with a new boot"), None
+            return _end(op, wall, OpState.DONE, note=_answers(op)), None
         if heard and facts.boot_id is None and op.boot_before is None:
             return _end(op, wall, OpState.DONE, note="answers; it tells no boot id"), None
     elif watts is not None and watts > facts.halted_watts:
@@ -456,6 +493,12 @@ def _came_back(
     if now - op.entered > limits.boot_s:
         return _fail(op, wall, f"{op.target} did not come back within {limits.boot_s:.0f} s"), None
     return op, None
+
+
+def _answers(op: Op) -> str:
+    if op.boot_before is None and Step.CUT not in op.plan:
+        return "answers; which boot it was before is not known, so it may not have rebooted"
+    return "answers, with a new boot"
 
 
 def _enter(op: Op, to: Step, now: float, wall: float, note: str = "") -> Op:

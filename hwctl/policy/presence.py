@@ -8,6 +8,7 @@ A value is kept with its age when its source falls silent; it never becomes 0. L
 quotient of CPU-second differences, so it depends on nobody's clock.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from hwctl.model.drivers import LoadSample
@@ -16,6 +17,8 @@ from hwctl.model.rig import Os
 
 MIN_CPU_SECONDS = 0.05
 """Below this difference the quotient is noise: counters step by 0.01 s (USER_HZ 100)."""
+MOST_LOAD = 1.02
+"""A quotient may exceed 1 by rounding, and no further. Untuned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,37 +49,60 @@ class Limits:
 
 
 def hear(state: Presence, taken: float, sample: LoadSample, source: str) -> Presence:
-    """Take in one good answer."""
-    # A boot time that moves while the CPU counters go on is a clock that was set, not a boot.
-    counted_on = (
-        sample.total_s is not None and state.total_s is not None and sample.total_s >= state.total_s
-    )
-    booted = sample.boot_id is not None and sample.boot_id != state.boot_id and not counted_on
-    load = state.load
-    busy_s, total_s = state.busy_s, state.total_s
-    if sample.load is not None:
-        load = ok(sample.load, taken, source)
-    elif sample.busy_s is not None and sample.total_s is not None:
-        if busy_s is None or total_s is None or booted or sample.total_s < total_s:
-            busy_s, total_s = sample.busy_s, sample.total_s
-            if booted:
-                load = ABSENT
-        elif sample.total_s - total_s >= MIN_CPU_SECONDS:
-            quotient = (sample.busy_s - busy_s) / (sample.total_s - total_s)
-            load = ok(max(0.0, min(1.0, quotient)), taken, source)
-            busy_s, total_s = sample.busy_s, sample.total_s
-    told = sample.celsius is not None or (state.told_temperature and not booted)
+    """Take in one good answer. A number that cannot be true counts as one that was not told."""
+    busy_s, total_s = _finite(sample.busy_s), _finite(sample.total_s)
+    booted = _booted(state, taken, sample, total_s)
+    if booted:
+        state = replace(
+            state, boot_id=sample.boot_id, load=ABSENT, busy_s=None, total_s=None,
+            told_temperature=False,
+        )  # fmt: skip
+    said = _finite(sample.load)
+    if said is not None and 0.0 <= said <= 1.0:
+        state = replace(state, load=ok(said, taken, source))
+    elif busy_s is not None and total_s is not None:
+        state = _count(state, taken, busy_s, total_s, source)
+    celsius = _finite(sample.celsius)
     return replace(
         state,
-        load=load,
-        celsius=ok(sample.celsius, taken, source),
+        celsius=ok(celsius, taken, source),
         throttled=sample.throttled,
-        boot_id=sample.boot_id if booted else state.boot_id,
-        told_temperature=told,
+        told_temperature=celsius is not None or state.told_temperature,
         heard=taken,
-        busy_s=busy_s,
-        total_s=total_s,
     )
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _booted(state: Presence, taken: float, sample: LoadSample, total_s: float | None) -> bool:
+    """Whether this is another boot than the last answer's.
+
+    A boot time moves when a clock is set, too. Then the CPUs have counted on from what they had;
+    after a boot they can have counted no more than has passed since the node was last heard.
+    """
+    if sample.boot_id is None or sample.boot_id == state.boot_id:
+        return False
+    if state.boot_id is None or total_s is None or state.total_s is None or state.heard is None:
+        return True
+    if total_s < state.total_s:
+        return True
+    return sample.cpus is not None and total_s <= sample.cpus * (taken - state.heard)
+
+
+def _count(state: Presence, taken: float, busy_s: float, total_s: float, source: str) -> Presence:
+    """Load from what the counters went on by; from one answer alone there is none."""
+    counted = replace(state, busy_s=busy_s, total_s=total_s)
+    if state.busy_s is None or state.total_s is None:
+        return counted
+    busy, total = busy_s - state.busy_s, total_s - state.total_s
+    if busy < 0 or total < 0 or busy > total * MOST_LOAD + MIN_CPU_SECONDS:
+        # Counters that ran backwards, or did more than there was time for, tell no load.
+        return counted
+    if total < MIN_CPU_SECONDS:
+        return state
+    return replace(counted, load=ok(min(1.0, busy / total), taken, source))
 
 
 def step(

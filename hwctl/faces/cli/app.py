@@ -95,7 +95,7 @@ def run_service(
     raise typer.Exit(
         serve(
             config, emulate=emulate, speed=speed, seed=seed, host=host, port=port,
-            state_dir=state_dir, scenario=scenario,
+            state=state_dir, scenario=scenario,
         )
     )  # fmt: skip
 
@@ -117,7 +117,7 @@ def _check(file: Path, as_json: bool) -> None:
         )  # fmt: skip
     else:
         for one in problems:
-            sys.stderr.write(f"{one}\n")
+            sys.stderr.write(f"{one}\n" if one.severity == "error" else f"{one} (warning)\n")
         if not errors:
             warnings = f", {len(problems)} warnings" if problems else ""
             sys.stdout.write(f"{file}: good{warnings}\n")
@@ -278,7 +278,7 @@ def events(
 
     client = _client(url, token)
     console = show.console()
-    known = client.get("/api/v1/events", format="json")
+    known = client.get("/api/v1/events")
     if as_json and not follow:
         _print_json(known)
         return
@@ -350,23 +350,31 @@ def world_mains(
     """Plug the emulated charger in, or pull it."""
     if state not in ("on", "off"):
         raise typer.BadParameter(f"`{state}` is neither on nor off")
-    _world(state_dir, {"mains": state == "on"})
+    _world(state_dir, {"op": "mains", "on": state == "on"})
 
 
 @world_app.command("fault")
 def world_fault(
-    part: Annotated[str, typer.Argument(help="A node, fan or gauge of the rig.")],
-    kind: Annotated[str, typer.Argument(help="none, or what the part can suffer.")],
+    part: Annotated[str, typer.Argument(help="A node, or a device on I2C.")],
+    kind: Annotated[str, typer.Argument(help="What it suffers; a wrong word names them all.")],
+    off: Annotated[bool, typer.Option("--off", help="End the fault.")] = False,
     state_dir: StateDir = None,
 ) -> None:
-    """Let a part fail: a hanging node, a dead exporter, a stalled fan, a silent gauge."""
-    _world(state_dir, {"fault": None if kind == "none" else kind, "part": part})
+    """Let a part fail: a node that hangs, an exporter that dies, a gauge that is silent."""
+    from hwctl.faces.cli.serve import find_world  # noqa: PLC0415
+
+    world = find_world(state_dir)
+    if part in world.control({"op": "status"})["nodes"]:
+        order = {"op": "node", "node": part, "fault": kind, "on": not off}
+    else:
+        order = {"op": "gauge", "device": part, "fault": None if off else kind}
+    _print_json(world.control(order))
 
 
 @world_app.command("status")
 def world_status(state_dir: StateDir = None) -> None:
     """What is really so in the emulated world, as JSON."""
-    _world(state_dir, {"status": True})
+    _world(state_dir, {"op": "status"})
 
 
 def _world(state_dir: Path | None, command: dict[str, Any]) -> None:

@@ -36,7 +36,9 @@ class Client:
     def stream(self, path: str) -> Iterator[dict[str, Any]]:
         """The data of server-sent events, as they come."""
         try:
-            with self._open().stream("GET", path, timeout=None) as answer:
+            with self._open().stream(
+                "GET", path, timeout=None, headers={"Accept": "text/event-stream"}
+            ) as answer:
                 if answer.status_code >= 400:
                     answer.read()
                     raise self._refusal(answer)
@@ -57,7 +59,9 @@ class Client:
 
     def _open(self) -> httpx.Client:
         if self._http is None:
-            headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+            headers = {"Accept": "application/json"}
+            if self.token:
+                headers["Authorization"] = f"Bearer {self.token}"
             if self.url:
                 self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT_S)
             else:

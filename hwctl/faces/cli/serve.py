@@ -1,6 +1,8 @@
 """``hwctl run``: puts the engine and its faces together, and takes them down again."""
 
+import fcntl
 import logging
+import os
 import signal
 import socket
 import sys
@@ -19,7 +21,7 @@ from hwctl.engine.network import RealNet
 from hwctl.engine.notify import Notifier
 from hwctl.engine.places import socket_path, state_dir
 from hwctl.model.drivers import Net
-from hwctl.model.errors import HwctlError
+from hwctl.model.errors import BusError, HwctlError
 
 WATCHDOG_S = 2.0
 """A tick older than this feeds no watchdog and makes /healthz say so (INTERFACE)."""
@@ -59,7 +61,7 @@ def serve(
     seed: int,
     host: str | None,
     port: int | None,
-    state_dir: Path | None,
+    state: Path | None,
     scenario: str,
 ) -> int:
     """Run until SIGTERM or SIGINT. :returns: the exit code."""
@@ -75,11 +77,15 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     loaded = load(config)
+    where = (state or _default_state(loaded, emulate=emulate)).absolute()
+    held = _claim(where)
     for problem in loaded.problems:
         log.warning("%s", problem)
-    ground = _emulated(config, loaded, speed, seed, state_dir, scenario) if emulate else _real(
-        state_dir
-    )  # fmt: skip
+    if emulate:
+        ground = _emulated(config, where, speed, seed, scenario)
+    else:
+        clock = RealClock()
+        ground = Ground(clock, KernelBuses(), RealNet(clock), where, None)
     journal = open_journal(ground.state)
     engine = Engine(
         loaded, clock=ground.clock, buses=ground.buses, net=ground.net, journal=journal,
@@ -95,6 +101,8 @@ def serve(
         engine.stop()
         if ground.world is not None:
             ground.world.stop()
+        if held is not None:
+            os.close(held)
 
 
 def _with_faces(
@@ -146,25 +154,46 @@ def _with_faces(
     return 0
 
 
-def _real(given: Path | None) -> Ground:
-    clock = RealClock()
-    return Ground(clock, KernelBuses(), RealNet(clock), given or state_dir(), None)
+def _default_state(loaded: Loaded, *, emulate: bool) -> Path:
+    return state_dir() / f"emulated-{loaded.wiring.rig.name}" if emulate else state_dir()
 
 
-def _emulated(
-    config: Path, loaded: Loaded, speed: float, seed: int, given: Path | None, scenario: str
-) -> Ground:
+def _claim(state: Path) -> int | None:
+    """Two services on one journal would each act for the other: the first one has it.
+
+    :returns: a descriptor that holds the claim as long as the process lives; ``None`` where the
+        directory cannot be written (the service runs without a journal then).
+    """
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        held = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        log.warning("%s cannot be written: %s", state, error.strerror)
+        return None
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(held)
+        raise BusError(
+            "another hwctl uses this state directory", where=str(state),
+            hint="stop it, or name another one by --state-dir",
+        ) from error  # fmt: skip
+    return held
+
+
+def _emulated(config: Path, state: Path, speed: float, seed: int, scenario: str) -> Ground:
     from hwctl_emulated import client  # noqa: PLC0415 - only an emulated rig has it
 
-    state = (given or state_dir() / f"emulated-{loaded.wiring.rig.name}").absolute()
-    state.mkdir(parents=True, exist_ok=True)
     world = client.start(config, state_dir=state, speed=speed, seed=seed, scenario=scenario)
     info = world.info
-    if not world.adopted:
+    born = f"{info.start_wall!r}\n"
+    mark = state / "world-of-the-journal"
+    if not mark.exists() or mark.read_text() != born:
         # A new world knows nothing of what an older one went through.
         for leftover in ("journal.db", "journal.db-wal", "journal.db-shm"):
             with suppress(FileNotFoundError):
                 (state / leftover).unlink()
+        mark.write_text(born)
     clock = ScaledClock(info.speed, info.zero_monotonic, info.zero_sim, info.start_wall)
     return Ground(clock, WorldBuses(world), RealNet(clock, world.address, world.file), state, world)
 
@@ -173,8 +202,15 @@ def find_world(given: Path | None) -> EmulatedWorld:
     """The emulated world of a running service."""
     from hwctl_emulated import client  # noqa: PLC0415
 
-    world: EmulatedWorld = client.find(given or state_dir())
-    return world
+    if given is not None:
+        return client.WorldClient(given)
+    worlds = sorted(state_dir().glob("emulated-*/world.sock"))
+    if not worlds:
+        raise HwctlError(
+            f"no emulated world below {state_dir()}",
+            hint="start one: hwctl run --emulate; or name its --state-dir",
+        )
+    return client.WorldClient(worlds[0].parent)
 
 
 def _free_socket(state: Path) -> Path:

@@ -1,0 +1,373 @@
+"""hwctl's end of the emulated world: buses, addresses and files that lead into it.
+
+Light on purpose (no ssh, no server parts, no files of the rig parsed): it lives in hwctl, and
+counts for hwctl's memory and start.
+"""
+
+import contextlib
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smbus2 import i2c_msg
+
+from hwctl.model.errors import BusError, ConfigError, RequestError
+from hwctl_emulated.i2c import deliver, to_messages
+from hwctl_emulated.spi import BUFSIZ
+from hwctl_emulated.wire import Unpacker, connect, pack
+
+if TYPE_CHECKING:
+    from hwctl_emulated.gpio import Function, Pull, Watcher
+
+START_S = 30.0
+STOP_S = 5.0
+LOOK_S = 0.01
+"""Real seconds: for a world to come up, to go, and between two looks."""
+
+_children: list["subprocess.Popen[bytes]"] = []
+"""Worlds that this process started; they may outlive it, and are not waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorldInfo:
+    """Of the world behind a client.
+
+    Its time is ``zero_sim + (time.monotonic() - zero_monotonic) * speed``, its wall clock
+    ``start_wall`` + its time.
+    """
+
+    pid: int
+    speed: float
+    seed: int
+    zero_monotonic: float
+    zero_sim: float
+    start_wall: float
+
+
+class _Link:
+    """One connection; one order at a time. A lost world is a :class:`BusError` (an OSError)."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._socket = connect(state_dir)
+        self._unpacker = Unpacker()
+        self._lock = threading.Lock()
+
+    def ask(self, order: dict[str, Any], data: bytes = b"") -> tuple[dict[str, Any], bytes]:
+        """:raises OSError: the bus failed, or the world is gone.
+        :raises RequestError: the world refuses.
+        """
+        with self._lock:
+            try:
+                self._socket.sendall(pack(order, data))
+            except OSError as error:
+                raise _lost() from error
+            answer, blob = self.receive()
+        if "errno" in answer:
+            raise OSError(answer["errno"], answer["text"] or os.strerror(answer["errno"]))
+        if "refused" in answer:
+            refused = answer["refused"]
+            raise RequestError(refused["what"], where=refused["where"], hint=refused["hint"])
+        return answer, blob
+
+    def receive(self) -> tuple[dict[str, Any], bytes]:
+        """The next message. :raises BusError: the world is gone."""
+        while True:
+            try:
+                data = self._socket.recv(1 << 16)
+            except OSError as error:
+                raise _lost() from error
+            if not data:
+                raise _lost()
+            for message in self._unpacker.feed(data):
+                return message
+
+    def close(self) -> None:
+        # A reader blocked in another thread wakes from shutdown, not from close.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+def _lost() -> BusError:
+    return BusError(
+        "the emulated world is gone",
+        where="world.sock",
+        hint="start hwctl again; world.log in the state directory tells why it ended",
+    )
+
+
+class _I2c:
+    """One bus, as ``smbus2.SMBus`` offers it."""
+
+    def __init__(self, link: _Link, bus: str) -> None:
+        self._link = link
+        self._bus = bus
+
+    def i2c_rdwr(self, *messages: i2c_msg) -> None:
+        wanted = to_messages(messages)
+        shape = [
+            (address, what, 1) if isinstance(what, int) else (address, len(what), 0)
+            for address, what in wanted
+        ]
+        data = b"".join(what for _address, what in wanted if isinstance(what, bytes))
+        _answer, read = self._link.ask({"op": "i2c", "bus": self._bus, "m": shape}, data)
+        deliver(messages, read)
+
+    def close(self) -> None:
+        self._link.close()
+
+
+class _Spi:
+    """One SPI device: :class:`hwctl.model.drivers.SpiBus`."""
+
+    max_transfer = BUFSIZ
+
+    def __init__(self, link: _Link, bus: str) -> None:
+        self._link = link
+        self._bus = bus
+
+    def configure(self, *, speed_hz: int, mode: int = 0) -> None:
+        self._link.ask({"op": "spi", "bus": self._bus, "hz": speed_hz, "mode": mode})
+
+    def write(self, data: bytes) -> None:
+        self._link.ask({"op": "spi", "bus": self._bus}, bytes(data))
+
+    def close(self) -> None:
+        self._link.close()
+
+
+class _Lines:
+    """The far end's GPIO lines (:class:`hwctl_emulated.pins.Lines`)."""
+
+    def __init__(self, link: _Link, bus: str, another: Callable[[], _Link]) -> None:
+        self._link = link
+        self._bus = bus
+        self._another = another
+
+    def _ask(self, name: str, *arguments: object) -> Any:  # noqa: ANN401 - depends on name
+        order = {"op": "gpio", "bus": self._bus, "do": name, "a": arguments}
+        return self._link.ask(order)[0]["value"]
+
+    def level(self, number: int) -> bool:
+        return bool(self._ask("level", number))
+
+    def function(self, number: int) -> "Function":
+        return "output" if self._ask("function", number) == "output" else "input"
+
+    def set_function(self, number: int, function: "Function") -> None:
+        self._ask("set_function", number, function)
+
+    def drive(self, number: int, level: bool) -> None:
+        self._ask("drive", number, level)
+
+    def pull(self, number: int) -> "Pull":
+        pull: Pull = self._ask("pull", number)
+        return pull
+
+    def set_pull(self, number: int, pull: "Pull") -> None:
+        self._ask("set_pull", number, pull)
+
+    def watch(self, number: int, watcher: "Watcher") -> Callable[[], None]:
+        """Changes come over a connection of their own and are told from a thread of their own."""
+        link = self._another()
+        link.ask({"op": "watch", "bus": self._bus, "line": number})
+
+        def follow() -> None:
+            with contextlib.suppress(BusError):
+                while True:
+                    watcher(link.receive()[0]["level"])
+
+        threading.Thread(target=follow, name=f"world-gpio{number}", daemon=True).start()
+        return link.close
+
+
+class WorldClient:
+    """A live world. Each bus object has its own connection and may have its own thread."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self._links: list[_Link] = []
+        self._main = self._link()
+        hello, _ = self._main.ask({"op": "hello"})
+        self.info = WorldInfo(
+            pid=hello["pid"],
+            speed=hello["speed"],
+            seed=hello["seed"],
+            zero_monotonic=hello["zero_monotonic"],
+            zero_sim=hello["zero_sim"],
+            start_wall=hello["start_wall"],
+        )
+        self.identity = (hello["digest"], hello["speed"], hello["seed"], hello["scenario"])
+        """What makes it this world and no other."""
+        self._revision: int = hello["revision"] or 0
+        self._buses: list[str] = hello["buses"]
+        self._addresses = {
+            (host, port): (near, near_port) for host, port, near, near_port in hello["addresses"]
+        }
+
+    def _link(self) -> _Link:
+        link = _Link(self._state_dir)
+        self._links.append(link)
+        return link
+
+    def _check(self, bus: str) -> str:
+        if bus not in self._buses:
+            raise ConfigError(
+                f"the emulated rig has no bus {bus!r}",
+                where=f"bus.{bus}",
+                hint=f"wired are {', '.join(self._buses)}",
+            )
+        return bus
+
+    def i2c(self, bus: str) -> _I2c:
+        """Offers ``i2c_rdwr(*msgs)`` and ``close()``."""
+        return _I2c(self._link(), self._check(bus))
+
+    def gpio(self, bus: str) -> Any:  # noqa: ANN401 - gpiozero has no type hints
+        """A gpiozero pin factory."""
+        from hwctl_emulated.pins import EmulatedFactory  # noqa: PLC0415 - gpiozero is heavy
+
+        lines = _Lines(self._link(), self._check(bus), self._link)
+        return EmulatedFactory(lines, self._revision)
+
+    def spi(self, bus: str) -> _Spi:
+        """Offers what :class:`hwctl.model.drivers.SpiBus` asks for, and ``close()``."""
+        return _Spi(self._link(), self._check(bus))
+
+    def address(self, host: str, port: int) -> tuple[str, int]:
+        """Where a configured node address leads; others stay as they are.
+
+        An address of this machine is meant as it stands: an emulated rig can have a real node.
+        """
+        if host == "localhost" or host.startswith("127.") or host == "::1":
+            return host, port
+        return self._addresses.get((host, port), (host, port))
+
+    def file(self, path: Path) -> Path:
+        """The world's own ``id_*`` key or ``known_hosts`` in place of the configured one."""
+        if path.name.startswith("id_"):
+            near = "id_ed25519"
+        elif path.name == "known_hosts":
+            near = path.name
+        else:
+            return path
+        self._main.ask({"op": "files"})  # answered as soon as the keys are there
+        return self._state_dir / "ssh" / near
+
+    def control(self, order: dict[str, Any]) -> dict[str, Any]:
+        """See :mod:`hwctl_emulated.control`. :raises RequestError: it cannot be."""
+        value: dict[str, Any] = self._main.ask({"op": "control", "order": order})[0]["value"]
+        return value
+
+    def close(self) -> None:
+        """Let go; the world goes on for half a minute."""
+        for link in self._links:
+            link.close()
+        self._links.clear()
+
+    def stop(self) -> None:
+        """End this world, if it still lives; works on a closed client too."""
+        self.close()
+        with contextlib.suppress(OSError):
+            link = self._link()
+            # Another world may have taken its place by now.
+            if link.ask({"op": "hello"})[0]["pid"] == self.info.pid:
+                link.ask({"op": "stop"})
+        self.close()
+        _wait_for_end(self.info.pid)
+
+
+def start(
+    config: Path, *, state_dir: Path, speed: float, seed: int, scenario: str = "afternoon"
+) -> WorldClient:
+    """The world of ``config`` in ``state_dir``: the one that lives there, or a new one.
+
+    A world of other files, speed, seed or scenario is another world: it is ended first.
+
+    :raises ConfigError: a file cannot be read, or names something that cannot be emulated.
+    :raises BusError: the world did not come up.
+    """
+    identity = (_digest(config), speed, seed, scenario)
+    with contextlib.suppress(OSError):
+        living = WorldClient(state_dir)
+        if living.identity == identity:
+            return living
+        living.stop()
+    state_dir.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "hwctl_emulated", str(config), "--state-dir", str(state_dir)]
+    command += ["--speed", str(speed), "--seed", str(seed), "--scenario", scenario]
+    log = state_dir / "world.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 - an argument list, our own program
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    _children.append(process)
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            return WorldClient(state_dir)
+        if process.poll() is not None:
+            said = log.read_text(errors="replace").strip().splitlines() or ["nothing was said"]
+            raise ConfigError(
+                f"the emulated world did not start: {said[0]}",
+                where=str(config),
+                hint=said[-1] if len(said) > 1 else f"see {log}",
+            )
+        time.sleep(LOOK_S)
+    process.terminate()
+    raise BusError(
+        f"the emulated world did not come up in {START_S:.0f} s",
+        where=str(state_dir),
+        hint=f"see {log}",
+    )
+
+
+def _digest(config: Path) -> str:
+    """As :func:`hwctl_emulated.files.load` has it, without loading the models."""
+    try:
+        settings = config.read_bytes()
+        wiring = config.parent / str(tomllib.loads(settings.decode()).get("wiring", ""))
+        return hashlib.sha256(settings + b"\0" + wiring.read_bytes()).hexdigest()
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"cannot be read: {error}",
+            where=str(config),
+            hint="`hwctl check` names the line",
+        ) from error
+
+
+def _wait_for_end(pid: int) -> None:
+    until = time.monotonic() + STOP_S
+    while time.monotonic() < until and _lives(pid):
+        time.sleep(LOOK_S)
+    if _lives(pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _lives(pid: int) -> bool:
+    for process in tuple(_children):
+        if process.pid == pid:
+            if process.poll() is not None:
+                _children.remove(process)
+                return False
+            return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
