@@ -1,0 +1,216 @@
+"""What can be ordered. Every route needs a scope; the rules are the engine's."""
+
+from typing import Annotated, Literal
+
+from fastapi import FastAPI, Header, Path, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+from hwctl.engine.service import RigService
+from hwctl.faces.api.documents import operation_document, part_document, shutdown_document
+from hwctl.faces.api.problems import InvalidRequestError
+from hwctl.faces.api.routes import CONFIG, POWER, caller_of, find, json_answer
+from hwctl.faces.api.schemas import answer
+
+Id = Annotated[str, Path(max_length=200)]
+Reason = Annotated[
+    str,
+    Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", description="kept in the journal"),
+]
+Ratio01 = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Body(BaseModel):
+    """Unknown keys are errors, and texts are not turned into numbers."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class PowerBody(Body):
+    action: Literal["on", "off", "cycle", "reset"]
+    force: bool = Field(default=False, description="cut without waiting for the halt: a risk")
+    reason: Reason = ""
+
+
+class LocateBody(Body):
+    active: bool
+
+
+class FanAuto(Body):
+    mode: Literal["auto"]
+
+
+class FanManual(Body):
+    mode: Literal["manual"]
+    duty: Ratio01
+    for_s: float = Field(
+        default=600.0, gt=0, le=86400, allow_inf_nan=False, description="then auto again"
+    )
+
+
+class FanBody(RootModel[Annotated[FanAuto | FanManual, Field(discriminator="mode")]]):
+    """Follow the temperatures, or turn as told for a while."""
+
+
+class StripBody(Body):
+    mode: str | None = Field(default=None, max_length=40)
+    brightness: Ratio01 | None = None
+
+
+class ShutdownBody(Body):
+    reason: Reason = ""
+
+
+def add_writes(app: FastAPI, service: RigService) -> None:
+    """Add the routes that change something."""
+
+    @app.post(
+        "/api/v1/nodes/{node}/power",
+        status_code=202,
+        responses=answer("Operation", status=202, says="Begun; Location is where to watch it"),
+        response_class=Response,
+        openapi_extra=POWER,
+        summary="Switch a node's power",
+        tags=["nodes"],
+    )
+    async def power(
+        request: Request,
+        node: Id,
+        body: PowerBody,
+        idempotency_key: Annotated[
+            str | None,
+            Header(
+                min_length=1,
+                max_length=200,
+                pattern=r"^[\x21-\x7e]+$",
+                description="the same key gives the same operation",
+            ),
+        ] = None,
+    ) -> Response:
+        caller = caller_of(request)
+        find("node", service.rig().nodes, node)
+        caller.must_reach(node)
+        operation = service.power(
+            node,
+            body.action,
+            force=body.force,
+            reason=body.reason,
+            by=caller.name,
+            key=idempotency_key,
+        )
+        return json_answer(
+            operation_document(operation),
+            202,
+            {"location": f"/api/v1/operations/{operation.id}"},
+        )
+
+    @app.delete(
+        "/api/v1/operations/{operation_id}",
+        responses=answer("Operation"),
+        response_class=Response,
+        openapi_extra=POWER,
+        summary="Cancel an operation where it still can",
+        tags=["operations"],
+    )
+    async def cancel(request: Request, operation_id: Id) -> Response:
+        caller = caller_of(request)
+        caller.must_reach(service.operation(operation_id).target)
+        return json_answer(operation_document(service.cancel(operation_id, by=caller.name)))
+
+    @app.put(
+        "/api/v1/nodes/{node}/locate",
+        responses=answer("Node"),
+        response_class=Response,
+        openapi_extra=POWER,
+        summary="Make a node show itself on the strip",
+        tags=["nodes"],
+    )
+    async def locate(request: Request, node: Id, body: LocateBody) -> Response:
+        caller = caller_of(request)
+        find("node", service.rig().nodes, node)
+        caller.must_reach(node)
+        service.locate(node, body.active, by=caller.name)
+        document = part_document("nodes", find("node", service.rig().nodes, node))
+        # The order was taken; the snapshot may be one tick behind it.
+        return json_answer(document | {"locate": body.active})
+
+    @app.put(
+        "/api/v1/fans/{fan}",
+        responses=answer("Fan", says="As it was before the order took effect"),
+        response_class=Response,
+        openapi_extra=CONFIG,
+        summary="Set a fan, or let it follow the temperatures",
+        tags=["fans"],
+    )
+    async def set_fan(request: Request, fan: Id, body: FanBody) -> Response:
+        caller = caller_of(request)
+        caller.must_reach(None)
+        find("fan", service.rig().fans, fan)
+        wanted = body.root
+        if isinstance(wanted, FanManual):
+            service.fan(fan, mode="manual", duty=wanted.duty, for_s=wanted.for_s, by=caller.name)
+        else:
+            service.fan(fan, mode="auto", duty=0.0, for_s=0.0, by=caller.name)
+        document = part_document("fans", find("fan", service.rig().fans, fan))
+        return json_answer(document | {"mode": wanted.mode})
+
+    @app.put(
+        "/api/v1/strips/{strip}",
+        responses=answer("Strip"),
+        response_class=Response,
+        openapi_extra=CONFIG,
+        summary="What a strip shows, and how brightly",
+        tags=["strips"],
+    )
+    async def set_strip(request: Request, strip: Id, body: StripBody) -> Response:
+        caller = caller_of(request)
+        caller.must_reach(None)
+        find("strip", service.rig().strips, strip)
+        modes = list(service.strip_modes())
+        if body.mode is None and body.brightness is None:
+            raise _fault("body", "`mode` or `brightness` is needed")
+        if body.mode is not None and body.mode not in modes:
+            raise _fault("body.mode", f"is one of {', '.join(modes)}")
+        service.strip(strip, mode=body.mode, brightness=body.brightness, by=caller.name)
+        document = part_document("strips", find("strip", service.rig().strips, strip))
+        wanted = body.model_dump(exclude_none=True)
+        return json_answer(document | wanted)
+
+    @app.post(
+        "/api/v1/shutdown",
+        status_code=202,
+        responses=answer("Shutdown", status=202, says="Ordered"),
+        response_class=Response,
+        openapi_extra=POWER,
+        summary="Bring the rig down in order",
+        tags=["shutdown"],
+    )
+    async def start_shutdown(request: Request, body: ShutdownBody | None = None) -> Response:
+        caller = caller_of(request)
+        caller.must_reach(None)
+        service.shutdown_start(reason=body.reason if body else "", by=caller.name)
+        return json_answer(
+            shutdown_document(service.rig().shutdown), 202, {"location": "/api/v1/shutdown"}
+        )
+
+    @app.delete(
+        "/api/v1/shutdown",
+        responses=answer("Shutdown"),
+        response_class=Response,
+        openapi_extra=POWER,
+        summary="Call the shutdown off",
+        tags=["shutdown"],
+    )
+    async def cancel_shutdown(request: Request) -> Response:
+        caller = caller_of(request)
+        caller.must_reach(None)
+        service.shutdown_cancel(by=caller.name)
+        return json_answer(shutdown_document(service.rig().shutdown))
+
+
+def _fault(where: str, what: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"{where}: {what}",
+        errors=[{"where": where, "what": what}],
+        where=where,
+        hint="/docs shows what this path takes",
+    )
