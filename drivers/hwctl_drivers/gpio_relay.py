@@ -73,6 +73,8 @@ class GpioRelay:
         line = self._claimed()
         try:
             return bool(line.value)
+        except HwctlError:
+            raise
         except (GPIOZeroError, OSError) as error:
             raise self._explained(error) from error
 
@@ -82,6 +84,8 @@ class GpioRelay:
         line = self._claimed()
         try:
             line.value = on
+        except HwctlError:
+            raise
         except (GPIOZeroError, OSError) as error:
             raise self._explained(error) from error
 

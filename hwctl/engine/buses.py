@@ -195,8 +195,9 @@ class KernelBuses:
 
                 try:
                     return FactoryGpio(CdevFactory(bus.path))
-                except OSError as error:
-                    raise opening_error(error, bus.path, name, "gpio") from error
+                except BusError as error:
+                    error.where = f"{name} ({bus.path})"
+                    raise
 
 
 class World(Protocol):

@@ -53,6 +53,8 @@ REDRIVE_S = 2.0
 """A fan's duty is written again after this long though unchanged: a controller that was reset, or
 whose own watchdog has taken over, is caught."""
 TICK_BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
+SETTLING_S = 10.0
+"""After the start nothing has been read yet; fans turn at their safe duty, and nobody is told."""
 LOCATE_S = 1800.0
 """A locate light goes out by itself, as Oracle's does (facts on air and light, 3.1)."""
 
@@ -116,7 +118,8 @@ class Engine:
         self._tick_counts = [0] * (len(TICK_BOUNDS) + 1)
         self._tick_sum = 0.0
         self._ticked_real = time.monotonic()
-        self._remembered = clock.now()
+        self._started = self._remembered = clock.now()
+        self._mains: dict[str, bool] = {}
         self._journal_problem: str | None = None
         self._wake = threading.Event()
         self._stopping = False
@@ -316,10 +319,32 @@ class Engine:
             sample = output.good
             if sample is not None and not charge.plausible(sample, lowest):
                 output = charge.Side(None, output.taken, Quality.SUSPECT)
-            state = self.charges[supply_id]
-            self.charges[supply_id], self.charge_views[supply_id] = charge.step(
-                state, now, output, source, supply
+            before = self.charge_views.get(supply_id)
+            self.charges[supply_id], after = charge.step(
+                self.charges[supply_id], now, output, source, supply
             )
+            self.charge_views[supply_id] = after
+            self._tell_supply(supply_id, before, after)
+
+    def _tell_supply(
+        self, supply: str, before: charge.ChargeView | None, after: charge.ChargeView
+    ) -> None:
+        if after.mains is not None and after.mains != self._mains.get(supply):
+            known = supply in self._mains
+            self._mains[supply] = after.mains
+            if not after.mains:
+                self._emit("supply.mains-lost", supply, "runs on its own charge", "warning")
+            elif known:
+                self._emit("supply.mains-back", supply, "is fed from outside again")
+        if before is not None and after.quality is not before.quality:
+            if after.quality is Quality.SUSPECT:
+                self._emit(
+                    "supply.suspect", supply,
+                    "its gauge says what cannot be true; it is not believed until it does not",
+                    "warning",
+                )  # fmt: skip
+            elif before.quality is Quality.SUSPECT and after.quality is Quality.OK:
+                self._emit("supply.believed", supply, "its gauge can be believed again")
 
     def _step_presence(self, now: float, reports: list[Report]) -> None:
         heard = {r.key: r for r in reports if isinstance(r.value, LoadSample)}
@@ -459,14 +484,30 @@ class Engine:
 
     def _step_cooling(self, now: float) -> None:
         self.manual_fans = {k: m for k, m in self.manual_fans.items() if m.until > now}
+        faults = set(self.cooling.faults)
         self.cooling, orders = cooling.step(
             self.cooling, now, snapshot.cooling_inputs(self, now), self.settings.cooling
         )
+        self._tell_faults(faults, set(self.cooling.faults))
         for order in orders:
             self.fan_orders[order.fan] = order
             duty, at = self._driven.get(order.fan, (-1.0, float("-inf")))
             if abs(duty - order.duty) > 0.004 or now - at >= pace(self.clock, REDRIVE_S):
                 self._drive(order.fan, order.duty)
+
+    def _tell_faults(self, before: set[str], after: set[str]) -> None:
+        if self.clock.now() - self._started < allow(self.clock, SETTLING_S):
+            return
+        for fault in sorted(before ^ after):
+            subject, _, what = fault.partition(": ")
+            if not what:
+                subject, what = self.wiring.rig.name, fault
+            if subject in self.wiring.node and self.desk.holder(subject) is not None:
+                continue  # a node that is being switched falls silent on purpose
+            if fault in after:
+                self._emit("cooling.fault", subject, what, "warning")
+            else:
+                self._emit("cooling.well", subject, f"over: {what}")
 
     def _drive(self, fan_id: str, duty: float) -> None:
         fan = self.wiring.fan[fan_id]

@@ -3,10 +3,11 @@
 A chip is found by its label ("pinctrl-bcm2835"), its device name ("gpiochip0") or its path. A
 line is taken as it is: nothing on it changes until somebody asks for that.
 
-What becomes of a line that nobody holds any more is its driver's affair. Upstream's
-pinctrl-bcm2835 makes it an input again, Raspberry Pi's kernels leave it (parameter
-``persist_gpio_outputs``), gpio-sim lets it fall to its pull. So a :class:`GpioLine` is never
-closed: it is held until the process ends, or handed on by a service manager.
+What becomes of a line that nobody holds any more is its driver's affair. pinctrl-bcm2835 makes it
+an input again (bcm2835_pmx_gpio_disable_free, Linux 6.1.192), unless ``persist_gpio_outputs`` is
+set, as it is on Raspberry Pi's kernels (unverified for pinctrl-rp1); gpio-sim lets it fall to its
+pull. So a :class:`GpioLine` is never closed: it is held until the process ends, or handed on by a
+service manager.
 """
 
 import errno
@@ -102,7 +103,7 @@ class GpioLine:
             raise self._failed(error, "reading its edges") from error
 
     def _failed(self, error: OSError, doing: str) -> BusError:
-        if error.errno in _ABSENT:
+        if error.errno == errno.ENODEV:
             return self._chip.gone(self.where)
         return BusError(
             f"{doing} failed: {error.strerror or error}",
@@ -204,12 +205,9 @@ class GpioChip:
         return f"{self} line {offset}"
 
     def gone(self, where: str) -> BusError:
-        return BusError(
-            "the chip is gone",
-            where=where,
-            hint="was it unplugged? GPIO chips here: "
-            + _listing(chips(self.path.parent, self.kernel)),
-        )
+        here = _listing(survey(self.path.parent, self.kernel))
+        hint = f"was it unplugged? GPIO chips here: {here}"
+        return BusError("the chip is gone", where=where, hint=hint)
 
     def _asking_failed(self, error: OSError, where: str) -> BusError:
         if error.errno in _ABSENT:
@@ -228,81 +226,78 @@ def find_chip(wanted: str, *, dev: Path, kernel: Kernel) -> GpioChip:
 
     :raises BusError: there is none, there are two, it is forbidden, or too old a kernel.
     """
-    if "/" in wanted or _DEVICE_NAME.fullmatch(wanted):
-        chip = _opened(dev / wanted, wanted, dev, kernel)
-    else:
-        chip = _labelled(wanted, dev, kernel)
-    if chip.lines:
-        chip.line(0)  # uAPI v2, or a clear error now instead of at the first switching
-    return chip
-
-
-def chips(dev: Path, kernel: Kernel) -> list[GpioChip | OSError]:
-    """Every chip, or why it cannot be asked. The caller closes them."""
-    found: dict[Path, GpioChip | OSError] = {}
-    for path in sorted(dev.glob("gpiochip*"), key=lambda path: (len(path.name), path.name)):
-        # Raspberry Pi OS keeps a link gpiochip4 beside the Pi 5's gpiochip0.
-        real = path.resolve()
-        if real in found:
-            continue
-        try:
-            found[real] = GpioChip(real, kernel)
-        except OSError as error:
-            error.filename = str(real)
-            found[real] = error
-    return list(found.values())
-
-
-def _opened(path: Path, wanted: str, dev: Path, kernel: Kernel) -> GpioChip:
+    by_path = "/" in wanted or _DEVICE_NAME.fullmatch(wanted)
+    path = dev / wanted if by_path else _labelled(wanted, dev, kernel)
     try:
-        return GpioChip(path, kernel)
+        chip = GpioChip(path, kernel)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM):
             raise _forbidden(path, wanted) from error
-        if error.errno in _ABSENT:
-            raise _missing(f"{path} does not exist", wanted, chips(dev, kernel)) from error
-        if error.errno in _UNKNOWN_CALL:
-            raise _missing(f"{path} is no GPIO chip", wanted, chips(dev, kernel)) from error
+        if error.errno in _ABSENT | _UNKNOWN_CALL:
+            what = "does not exist" if error.errno in _ABSENT else "is no GPIO chip"
+            raise _missing(f"{path} {what}", wanted, survey(dev, kernel)) from error
         raise BusError(f"{path}: {error.strerror or error}", where=wanted) from error
+    try:
+        if chip.lines:
+            chip.line(0)  # an old kernel is told of now, not at the first switching
+    except BusError:
+        chip.close()
+        raise
+    return chip
 
 
-def _labelled(wanted: str, dev: Path, kernel: Kernel) -> GpioChip:
-    found = chips(dev, kernel)
-    match = [chip for chip in found if isinstance(chip, GpioChip) and chip.label == wanted]
-    for chip in found:
-        if isinstance(chip, GpioChip) and match != [chip]:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A GPIO chip's device, and what it says of itself or why it cannot be asked."""
+
+    path: Path
+    label: str
+    error: OSError | None = None
+
+    def __str__(self) -> str:
+        what = self.error.strerror if self.error else f'"{self.label}"'
+        return f"{self.path.name} {what}"
+
+
+def survey(dev: Path, kernel: Kernel) -> list[Found]:
+    """Every GPIO chip of this machine."""
+    # Resolved: on a Pi 5, Raspberry Pi OS keeps a link gpiochip4 to gpiochip0 in /dev.
+    paths = {path.resolve() for path in dev.glob("gpiochip*")}
+    found = []
+    for path in sorted(paths, key=lambda path: (len(path.name), path.name)):
+        try:
+            chip = GpioChip(path, kernel)
+        except OSError as error:
+            found.append(Found(path, "", error))
+        else:
+            found.append(Found(path, chip.label))
             chip.close()
+    return found
+
+
+def _labelled(wanted: str, dev: Path, kernel: Kernel) -> Path:
+    found = survey(dev, kernel)
+    match = [one for one in found if one.error is None and one.label == wanted]
     if len(match) == 1:
-        return match[0]
+        return match[0].path
     if match:
         raise BusError(
-            f"{len(match)} chips are labelled {wanted!r}: {_listing([*match], close=False)}",
+            f'{len(match)} chips are labelled "{wanted}"',
             where=wanted,
-            hint=f'give the device name as `path`, for example "{match[0].name}"',
+            hint=f"give one by its device name, as `path`: {_listing(match)}",
         )
-    for chip in found:
-        if isinstance(chip, OSError) and chip.errno in (errno.EACCES, errno.EPERM):
-            raise _forbidden(Path(chip.filename), wanted) from chip
-    raise _missing(f"no GPIO chip is labelled {wanted!r}", wanted, found, close=False)
+    for one in found:
+        if one.error is not None and one.error.errno in (errno.EACCES, errno.EPERM):
+            raise _forbidden(one.path, wanted) from one.error
+    raise _missing(f'no GPIO chip is labelled "{wanted}"', wanted, found)
 
 
-def _missing(
-    what: str, wanted: str, found: list[GpioChip | OSError], *, close: bool = True
-) -> BusError:
-    hint = f"mend `path`; GPIO chips here: {_listing(found, close=close)}"
-    return BusError(what, where=wanted, hint=hint)
+def _missing(what: str, wanted: str, found: list[Found]) -> BusError:
+    return BusError(what, where=wanted, hint=f"mend `path`; GPIO chips here: {_listing(found)}")
 
 
-def _listing(found: list[GpioChip | OSError], *, close: bool = True) -> str:
-    words = []
-    for chip in found:
-        if isinstance(chip, OSError):
-            words.append(f"{Path(chip.filename).name} ({chip.strerror})")
-            continue
-        words.append(str(chip))
-        if close:
-            chip.close()
-    return ", ".join(words) or "none"
+def _listing(found: list[Found]) -> str:
+    return ", ".join(map(str, found)) or "none"
 
 
 def _forbidden(path: Path, wanted: str) -> BusError:

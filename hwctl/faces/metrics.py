@@ -1,59 +1,68 @@
-"""Prometheus: the snapshot and the counters, on a registry of their own.
+"""Prometheus: the snapshot and the counters as text (exposition format 0.0.4).
 
 A value that is not known, or that is stale, is absent: Prometheus then shows a gap, as it should.
 Names and labels stand in the public interface and do not change.
+
+Written here because the client library brings an HTTP server and e-mail parsing along, 3 MB of the
+60 that the service may take; its parser judges this text in the tests.
 """
 
 from collections.abc import Iterable, Iterator
-
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
-)
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector, CollectorRegistry
+from dataclasses import dataclass
+from typing import Literal
 
 from hwctl import __version__
 from hwctl.engine.service import Counters, RigService
 from hwctl.model.readings import Quality
 from hwctl.model.rig import NodeState, Os, Power, Rig
 
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-class RigCollector(Collector):
-    """Makes all metrics from one snapshot, at the moment of the scrape."""
-
-    def __init__(self, service: RigService) -> None:
-        self._service = service
-
-    def collect(self) -> Iterator[Metric]:
-        rig, counters = self._service.rig(), self._service.counters()
-        yield from _supplies(rig)
-        yield from _nodes(rig)
-        yield from _parts(rig)
-        yield _gauge(
-            "hwctl_shutdown_needed_seconds",
-            "What the rig needs to come down in order",
-            None,
-            [("", rig.shutdown.needed_s)],
-        )
-        yield from _counted(counters)
-        yield InfoMetricFamily("hwctl_build", "This hwctl", value={"version": __version__})
+Labels = tuple[tuple[str, str], ...]
 
 
-class Exposition:
-    """The text of a scrape."""
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One family. A sample is (suffix of the name, labels, value)."""
 
-    def __init__(self, service: RigService) -> None:
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(RigCollector(service))
+    name: str
+    kind: Literal["gauge", "counter", "histogram"]
+    text: str
+    samples: tuple[tuple[str, Labels, float], ...]
 
-    def render(self, accept: str = "") -> tuple[bytes, str]:
-        """The body, and its media type, in the format that ``Accept`` asks for."""
-        encoder, media_type = choose_encoder(accept)
-        return encoder(self._registry), media_type
+    def lines(self) -> Iterator[str]:
+        """As Prometheus reads it; nothing at all where nothing is known."""
+        if not self.samples:
+            return
+        yield f"# HELP {self.name} {self.text}"
+        yield f"# TYPE {self.name} {self.kind}"
+        for suffix, labels, value in self.samples:
+            inside = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels)
+            yield (
+                f"{self.name}{suffix}{{{inside}}} {value!r}"
+                if inside
+                else (f"{self.name}{suffix} {value!r}")
+            )
+
+
+def _escaped(label: str) -> str:
+    return label.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def render(service: RigService) -> bytes:
+    """The body of a scrape."""
+    rig, counters = service.rig(), service.counters()
+    needed = _gauge(
+        "hwctl_shutdown_needed_seconds",
+        "What the rig needs to come down in order",
+        None,
+        [("", rig.shutdown.needed_s)],
+    )
+    build = Metric(
+        "hwctl_build_info", "gauge", "This hwctl", (("", (("version", __version__),), 1.0),)
+    )
+    families = (*_supplies(rig), *_nodes(rig), *_parts(rig), needed, *_counted(counters), build)
+    return "".join(f"{line}\n" for family in families for line in family.lines()).encode()
 
 
 def _supplies(rig: Rig) -> Iterator[Metric]:
@@ -128,31 +137,41 @@ def _parts(rig: Rig) -> Iterator[Metric]:
 
 
 def _counted(counters: Counters) -> Iterator[Metric]:
-    frames = CounterMetricFamily("hwctl_strip_frames", "Frames sent", labels=["strip"])
-    for strip, number in counters.frames.items():
-        frames.add_metric([strip], number)
-    yield frames
-    errors = CounterMetricFamily(
-        "hwctl_driver_errors", "Errors of devices", labels=["driver", "kind"]
+    yield Metric(
+        "hwctl_strip_frames_total",
+        "counter",
+        "Frames sent",
+        tuple(("", (("strip", s),), float(n)) for s, n in counters.frames.items()),
     )
-    for (device, kind), number in counters.driver_errors.items():
-        errors.add_metric([device, kind], number)
-    yield errors
-    total, buckets = 0, []
+    yield Metric(
+        "hwctl_driver_errors_total",
+        "counter",
+        "Errors of devices",
+        tuple(
+            ("", (("driver", device), ("kind", kind)), float(number))
+            for (device, kind), number in counters.driver_errors.items()
+        ),
+    )
+    total = 0
+    samples: list[tuple[str, Labels, float]] = []
     bounds = [f"{bound:g}" for bound in counters.tick_bounds]
     for bound, number in zip([*bounds, "+Inf"], counters.tick_counts, strict=True):
         total += number
-        buckets.append((bound, float(total)))
-    ticks = HistogramMetricFamily("hwctl_tick_duration_seconds", "How long ticks took")
-    ticks.add_metric([], buckets, counters.tick_sum)
-    yield ticks
+        samples.append(("_bucket", (("le", bound),), float(total)))
+    samples += [("_sum", (), counters.tick_sum), ("_count", (), float(total))]
+    yield Metric("hwctl_tick_duration_seconds", "histogram", "How long ticks took", tuple(samples))
 
 
 def _gauge(
     name: str, text: str, label: str | None, values: Iterable[tuple[str, float | None]]
 ) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=[label] if label else [])
-    for key, value in values:
-        if value is not None:
-            family.add_metric([key] if label else [], value)
-    return family
+    return Metric(
+        name,
+        "gauge",
+        text,
+        tuple(
+            ("", ((label, key),) if label else (), value)
+            for key, value in values
+            if value is not None
+        ),
+    )

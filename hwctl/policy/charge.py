@@ -6,7 +6,7 @@ count may be off, grows with every joule, and every decision is made on its pess
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from hwctl.model.drivers import GaugeSample
 from hwctl.model.readings import Quality
@@ -21,11 +21,25 @@ FULL_MARGIN = 0.02
 COUNT_ERROR = 0.04
 """Of the energy counted: 1 % sensor and shunt, 3 % for the converter's efficiency curve, which
 is taken as one figure here. Untuned."""
-MOST_MARGIN = 0.5
+PASS_ERROR = 0.15
+"""Of the energy that comes in and goes out at the same time: a bank may send it through its cells
+(a fifth is lost, which is what is counted here) or past them (a twentieth). Untuned."""
+MOST_MARGIN = 1.0
+BRIDGE_S = 10.0
+"""Between two samples so far apart the power is taken as constant, where there is no counter.
+Beyond, the margin grows by all that could have flowed. Untuned."""
+AWAY_MOST_S = 600.0
+"""Without a counter that bridges it, a longer absence of hwctl is taken as one of the whole rig,
+in which nothing flowed. Untuned."""
 FULL_BELOW_WATTS = 2.0
 """A bank on mains that takes no more than this beyond what it passes on is full... Untuned."""
 FULL_AFTER_S = 300.0
 """... when it has done so for this long. Untuned."""
+FULL_BELOW_PEAK = 0.8
+"""And while it took less than this of the most that this charger has given: a charger that gives
+all it has says nothing about the bank. Untuned."""
+GAUGE_ERROR = 0.02
+"""Two gauges may differ by this much. Untuned."""
 IDLE_WATTS = 0.5
 """Net power below which a supply is neither charging nor discharging. Untuned."""
 SMOOTH_S = 60.0
@@ -44,7 +58,16 @@ class Side:
 
     @property
     def good(self) -> GaugeSample | None:
-        return self.sample if self.quality is Quality.OK else None
+        """The sample if it may be used, without any number that is none."""
+        if self.sample is None or self.quality is not Quality.OK:
+            return None
+        return GaugeSample(
+            **{
+                field.name: value if value is not None and math.isfinite(value) else None
+                for field in fields(self.sample)
+                for value in (getattr(self.sample, field.name),)
+            }
+        )
 
 
 NO_GAUGE = Side(None, float("-inf"), Quality.ABSENT)
@@ -60,14 +83,17 @@ class ChargeState:
     """0..1, of the capacity."""
     out_counter: float | None = None
     in_counter: float | None = None
-    counted_at: float | None = None
-    """Engine seconds of the sample that was counted last."""
-    in_watts: float = 0.0
+    out_at: float | None = None
+    in_at: float | None = None
+    """Engine seconds of the samples that were counted last, at the output and at the input."""
+    away_s: float = 0.0
+    """How long hwctl was not there before the sample that is counted next."""
     draw: float | None = None
     """Smoothed output power, watts."""
+    in_peak: float = 0.0
+    """The most that the mains has given since it is there, watts."""
     full_since: float | None = None
     full: bool = False
-    mains: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +127,12 @@ def plausible(sample: GaugeSample, lowest_volts: float) -> bool:
     ``lowest_volts``: the head runs from this supply, so less than that at its output is a lie.
     """
     volts, amps, watts = sample.volts, sample.amps, sample.watts
-    if volts is None or not math.isfinite(volts) or not lowest_volts <= volts <= 90:
+    if any(value is not None and not math.isfinite(value) for value in (volts, amps, watts)):
         return False
-    if amps is not None and not math.isfinite(amps):
+    if volts is None or not lowest_volts <= volts <= 90:
         return False
     if amps is not None and watts is not None:
-        return math.isfinite(watts) and abs(abs(volts * amps) - watts) <= 1.0 + 0.1 * watts
+        return abs(abs(volts * amps) - watts) <= 1.0 + 0.1 * watts
     return True
 
 
@@ -124,22 +150,29 @@ def resume(saved: ChargeState, away_s: float) -> ChargeState:
     """
     return replace(
         saved,
-        counted_at=None,
+        out_at=None,
+        in_at=None,
+        away_s=away_s,
         full_since=None,
         margin=min(MOST_MARGIN, saved.margin + min(0.05, away_s / 86_400)),
     )
 
 
-def _spent(counter: float | None, sample: GaugeSample, dt: float, watts: float) -> float:
-    """Joules through a gauge since the last sample: its own counter, else power times time."""
-    by_power = watts * dt
-    if counter is None or sample.energy is None:
-        return by_power
-    by_counter = sample.energy - counter
-    # A counter that went back was reset; one that ran ahead of any possible power is garbage.
-    if by_counter < 0 or (dt > 0 and by_counter > 300.0 * dt + 50.0):
-        return by_power
-    return by_counter
+def _flow(
+    counter: float | None, sample: GaugeSample, dt: float, away_s: float, watts: float, most: float
+) -> tuple[float, float]:
+    """Joules through a gauge in the last ``dt`` seconds, and how far that may be off.
+
+    By its own counter, which counts on while nobody asks; else power times time. ``most``: the
+    greatest power that is possible.
+    """
+    if counter is not None and sample.energy is not None:
+        # A counter that went back was reset; one that ran ahead of any possible power is garbage.
+        by_counter = sample.energy - counter
+        if 0 <= by_counter <= 1.5 * most * dt + 50.0:
+            return by_counter, 0.0
+    dt -= max(0.0, away_s - AWAY_MOST_S)
+    return watts * dt, 0.0 if dt <= BRIDGE_S else most * dt
 
 
 def step(
@@ -149,22 +182,24 @@ def step(
     capacity = supply.capacity_wh * JOULES_PER_WATT_HOUR
     out, inp = output.good, source.good
     mains = _mains(supply, inp)
+    if state.out_at is None or state.in_at is None:
+        state = replace(state, out_at=now - state.away_s, in_at=now - state.away_s)
     watts_out = abs(out.watts) if out is not None and out.watts is not None else None
-    watts_in = _watts_in(supply, state, inp, mains)
-    if out is not None and watts_out is not None and output.taken != state.counted_at:
-        state = _count(state, out, output.taken, watts_out, inp, watts_in, mains, supply)
+    watts_in = _watts_in(supply, inp, mains)
+    if out is not None and watts_out is not None:
+        state = _count(state, out, output.taken, watts_out, inp, source.taken, watts_in, supply)
     net = None
     if watts_out is not None and watts_in is not None:
         net = watts_in * supply.efficiency_in - watts_out / supply.efficiency_out
     state = _see_full(state, now, mains, watts_in, watts_out, capacity)
     status = _status(mains, net, state.full)
     charge = None if state.energy is None else state.energy / capacity
-    margin = None if charge is None else state.margin
+    margin = None if charge is None else _margin(state, now, mains, supply)
     runtime = runtime_low = None
     if charge is not None and status is SupplyStatus.DISCHARGING and state.draw:
         usable = supply.efficiency_out * capacity / state.draw
         runtime = charge * usable
-        runtime_low = max(0.0, charge - state.margin) * usable / DRAW_SPREAD
+        runtime_low = max(0.0, charge - (margin or 0.0)) * usable / DRAW_SPREAD
     return state, ChargeView(
         charge=charge,
         margin=margin,
@@ -187,53 +222,60 @@ def _mains(supply: Supply, inp: GaugeSample | None) -> bool | None:
     return inp.volts >= supply.input_present_volts
 
 
-def _watts_in(
-    supply: Supply, state: ChargeState, inp: GaugeSample | None, mains: bool | None
-) -> float | None:
-    if mains is False:
+def _watts_in(supply: Supply, inp: GaugeSample | None, mains: bool | None) -> float | None:
+    if mains is False or supply.input_gauge is None:
         return 0.0
     if inp is not None and inp.watts is not None:
         return abs(inp.watts)
-    # Unknown input counts as none for the energy, so that the count stays pessimistic.
-    return None if supply.input_gauge is not None or state.mains else 0.0
+    return None
+
+
+def _most(supply: Supply) -> float:
+    """Watts that can go in or out at the most: what is stated, else the capacity in an hour."""
+    return supply.max_watts or supply.capacity_wh
+
+
+def _margin(state: ChargeState, now: float, mains: bool | None, supply: Supply) -> float:
+    """As it is now: it grows while a gauge is not heard, and falls back if its counter bridges."""
+    lost = [now - state.out_at] if state.out_at is not None else []
+    if state.in_at is not None and supply.input_gauge is not None and mains is not False:
+        lost.append(now - state.in_at)
+    could = sum(_most(supply) * seconds for seconds in lost if seconds > BRIDGE_S)
+    return min(MOST_MARGIN, state.margin + could / (supply.capacity_wh * JOULES_PER_WATT_HOUR))
 
 
 def _count(
     state: ChargeState,
     out: GaugeSample,
-    taken: float,
+    out_taken: float,
     watts_out: float,
     inp: GaugeSample | None,
+    in_taken: float,
     watts_in: float | None,
-    mains: bool | None,
     supply: Supply,
 ) -> ChargeState:
+    """Book what went out and in since the samples that were counted last."""
+    dt = out_taken - state.out_at if state.out_at is not None else 0.0
+    if dt <= 0:
+        return state
     capacity = supply.capacity_wh * JOULES_PER_WATT_HOUR
-    dt = 0.0 if state.counted_at is None else max(0.0, taken - state.counted_at)
-    gone = _spent(state.out_counter, out, dt, watts_out) / supply.efficiency_out
+    most = _most(supply)
+    gone, off = _flow(state.out_counter, out, dt, state.away_s, watts_out, most)
     come = 0.0
-    if inp is not None and watts_in is not None and mains is not False:
-        come = _spent(state.in_counter, inp, dt, watts_in) * supply.efficiency_in
-    energy, margin = state.energy, state.margin
-    if energy is not None:
-        unclamped = energy + come - gone
-        energy = max(0.0, min(capacity, unclamped))
-        margin = min(MOST_MARGIN, margin + COUNT_ERROR * abs(come - gone) / capacity)
-        if watts_in is None:
-            margin = min(MOST_MARGIN, margin + COUNT_ERROR * gone / capacity)
-    blend = 1.0 if state.draw is None else 1.0 - math.exp(-dt / SMOOTH_S)
+    since_in = in_taken - state.in_at if state.in_at is not None else 0.0
+    if inp is not None and watts_in is not None and since_in > 0:
+        come, in_off = _flow(state.in_counter, inp, since_in, state.away_s, watts_in, most)
+        off += in_off
+        state = replace(state, in_at=in_taken, in_counter=inp.energy)
+    net = come * supply.efficiency_in - gone / supply.efficiency_out
+    off += COUNT_ERROR * abs(net) + PASS_ERROR * min(come, gone)
+    if state.energy is not None:
+        energy = max(0.0, min(capacity, state.energy + net))
+        margin = min(MOST_MARGIN, state.margin + off / capacity)
+        state = replace(state, energy=energy, margin=margin)
+    blend = 1.0 - math.exp(-dt / SMOOTH_S)
     draw = watts_out if state.draw is None else state.draw + blend * (watts_out - state.draw)
-    return replace(
-        state,
-        energy=energy,
-        margin=margin,
-        out_counter=out.energy,
-        in_counter=inp.energy if inp is not None else None,
-        counted_at=taken,
-        in_watts=watts_in or 0.0,
-        draw=draw,
-        mains=mains,
-    )
+    return replace(state, out_counter=out.energy, out_at=out_taken, away_s=0.0, draw=draw)
 
 
 def _see_full(
@@ -246,12 +288,17 @@ def _see_full(
 ) -> ChargeState:
     if not mains or watts_in is None or watts_out is None:
         # Not on mains, or not known: a full bank is full until it gives something away.
-        return replace(state, full_since=None, full=state.full and mains is None)
+        peak = state.in_peak if mains is None else 0.0
+        return replace(state, full_since=None, full=state.full and mains is None, in_peak=peak)
+    state = replace(state, in_peak=max(state.in_peak, watts_in))
     # The gauges sit before and after the bank: what it takes beyond what it passes on, it keeps.
-    if watts_in - watts_out > max(FULL_BELOW_WATTS, 0.25 * watts_out):
+    kept = watts_in - watts_out
+    if kept > max(FULL_BELOW_WATTS, 0.25 * watts_out) or kept < -GAUGE_ERROR * watts_out:
         return replace(state, full_since=None, full=False)
-    if watts_in < watts_out * 0.9:
-        return replace(state, full_since=None, full=False)
+    if state.full:
+        return replace(state, energy=capacity, margin=FULL_MARGIN)
+    if watts_in >= FULL_BELOW_PEAK * state.in_peak:
+        return replace(state, full_since=None)
     since = state.full_since if state.full_since is not None else now
     if now - since < FULL_AFTER_S:
         return replace(state, full_since=since)

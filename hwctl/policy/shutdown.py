@@ -1,10 +1,11 @@
 """Bringing the rig down in order before the energy runs out, and up again afterwards.
 
-    standby ──low, agreed──> confirming ──still low──> running ──all off──> down
-       ^                         │ not low                │ mains back        │ mains back, and
-       └─────────────────────────┘                        v                   │ charge enough
-       ^                                              recovering <────────────┘
-       └──────────────── all back, stage by stage ────────┘
+    standby ──low, agreed──> confirming ──still low──> running ──all off, or mains back──> down
+       ^                         │ not low                ^                              │  ^  │
+       └─────────────────────────┘                        └─low again, and nodes are up──┘  │  │
+       ^                                                                       low again    │  │
+       └──────────────── all back, stage by stage ──── recovering ──────────────────────────┘  │
+                                                           ^─────mains back, charge enough─────┘
 
 Pure. It never touches an outlet: it begins and watches operations, which prove each halt.
 
@@ -29,6 +30,10 @@ MAINS_STEADY_S = 30.0
 CANCEL_HOLDS_TO = 1.0
 """A cancelled shutdown begins again when what is left falls to this times what is needed: a
 person who cancels spends the margin, not the rig."""
+
+
+READ_BACK_S = 30.0
+"""After a restart the outlets must be read before it is known which nodes are on. Untuned."""
 
 
 class Phase(StrEnum):
@@ -95,11 +100,11 @@ class State:
     stage: int = 0
     cause: str = ""
     since: float = 0.0
-    """Engine seconds at which this phase began to count."""
+    """Engine seconds at which this phase, or its confirmation, began to count."""
     samples: int = 0
     last_taken: float = float("-inf")
     begun: tuple[str, ...] = ()
-    """Nodes of this stage for which an operation was begun."""
+    """Nodes for which an operation was begun in this phase."""
     stopped: tuple[str, ...] = ()
     """Nodes that this shutdown stopped: those, and no others, come back."""
     by_operator: bool = False
@@ -108,6 +113,13 @@ class State:
     """Cancelled by a person: stands until mains is back or the margin is spent."""
     mains_since: float | None = None
     waiting: str | None = None
+    woke: float | None = None
+    """When this process took its first step."""
+
+    @property
+    def released(self) -> bool:
+        """Cancelled by a person once it was under way: the nodes may come back without mains."""
+        return self.by_operator and self.inhibited
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +168,14 @@ def left(supplies: tuple[SupplyFact, ...]) -> tuple[float | None, float | None]:
     return (max(times) if times else None, max(lows) if lows else None)
 
 
-def _low(inputs: Inputs, threshold: float, floor: float) -> str | None:
+def _low(state: State, inputs: Inputs, settings: ShutdownSettings) -> str | None:
     """Why the rig must come down, if all its supplies agree on it by fresh readings."""
     if not inputs.supplies:
         return None
+    factor, floor = settings.margin, settings.floor
+    if state.inhibited and state.mains_since is None:
+        factor, floor = CANCEL_HOLDS_TO, 0.0
+    threshold = factor * needed_s(inputs.nodes, settings, inputs.step_s)
     for supply in inputs.supplies:
         if supply.quality is not Quality.OK or supply.status is not SupplyStatus.DISCHARGING:
             return None
@@ -185,7 +201,8 @@ def step(
     mains_since = None
     if _mains(inputs):
         mains_since = state.mains_since if state.mains_since is not None else now
-    state = replace(state, mains_since=mains_since)
+    woke = state.woke if state.woke is not None else now
+    state = replace(state, mains_since=mains_since, woke=woke)
     if inputs.command is not None:
         state, said = _command(state, now, inputs)
         return state, said
@@ -214,8 +231,8 @@ def _command(state: State, now: float, inputs: Inputs) -> tuple[State, tuple[Say
         quiet = replace(state, phase=Phase.STANDBY, inhibited=True, samples=0)
         return quiet, (Say("shutdown.inhibited", f"by {inputs.by}", "warning"),)
     released = replace(
-        state, phase=Phase.DOWN, by_operator=True, inhibited=True, waiting=None, since=now,
-        cause=f"cancelled by {inputs.by}{because}",
+        state, phase=Phase.DOWN, by_operator=True, inhibited=True, samples=0, since=now,
+        waiting=None, cause=f"cancelled by {inputs.by}{because}",
     )  # fmt: skip
     return released, (Say("shutdown.cancelled", released.cause, "warning"),)
 
@@ -223,98 +240,108 @@ def _command(state: State, now: float, inputs: Inputs) -> tuple[State, tuple[Say
 def _watch(
     state: State, now: float, inputs: Inputs, settings: ShutdownSettings
 ) -> tuple[State, tuple[Begin | Say, ...]]:
-    needed = needed_s(inputs.nodes, settings, inputs.step_s)
-    inhibited = state.inhibited and state.mains_since is None
-    factor, floor = settings.margin, settings.floor
-    if inhibited:
-        factor, floor = CANCEL_HOLDS_TO, 0.0
-    why = _low(inputs, needed * factor, floor)
+    why = _low(state, inputs, settings)
+    state = replace(state, inhibited=state.inhibited and state.mains_since is None)
     if why is None:
-        calm = replace(state, phase=Phase.STANDBY, samples=0, inhibited=inhibited, cause="")
+        calm = replace(state, phase=Phase.STANDBY, samples=0, cause="")
         if state.phase is Phase.CONFIRMING:
             return calm, (Say("shutdown.averted", "the readings no longer agree on it"),)
         return calm, ()
-    taken = max(s.taken for s in inputs.supplies)
     if state.phase is Phase.STANDBY:
-        confirming = replace(
-            state, phase=Phase.CONFIRMING, since=now, samples=1, last_taken=taken, cause=why,
-            inhibited=inhibited,
-        )  # fmt: skip
-        return confirming, (Say("shutdown.confirming", why, "warning"),)
+        state = replace(state, phase=Phase.CONFIRMING, samples=0)
+    return _confirm(state, now, inputs, settings, why)
+
+
+def _confirm(
+    state: State, now: float, inputs: Inputs, settings: ShutdownSettings, why: str
+) -> tuple[State, tuple[Begin | Say, ...]]:
+    """One more look at low readings; begins when enough of them have agreed for long enough."""
+    taken = max(s.taken for s in inputs.supplies)
+    if state.samples == 0:
+        begun = replace(state, since=now, samples=1, last_taken=taken, cause=why)
+        return begun, (Say("shutdown.confirming", why, "warning"),)
     samples = state.samples + (1 if taken > state.last_taken else 0)
-    state = replace(state, samples=samples, last_taken=taken, cause=why, inhibited=inhibited)
+    state = replace(state, samples=samples, last_taken=taken, cause=why)
     if samples < settings.confirm_samples or now - state.since < settings.confirm_s:
         return state, ()
     if not settings.armed:
         # It says so, every time, and does nothing: that is what "not armed" means.
-        return replace(state, samples=0, since=now), (
+        return replace(state, samples=1, since=now), (
             Say("shutdown.not-armed", f"{why}; `armed` is false, so nothing is done", "critical"),
         )
     running = replace(
-        state, phase=Phase.RUNNING, stage=0, since=now, begun=(), by_operator=False,
-        inhibited=False,
+        state, phase=Phase.RUNNING, stage=0, since=now, samples=0, begun=(), waiting=None,
+        by_operator=state.by_operator and not state.inhibited, inhibited=False,
     )  # fmt: skip
     return running, (Say("shutdown.started", why, "critical"),)
+
+
+def _unsure(state: State, now: float, node: NodeFact) -> bool:
+    """Whether its outlet may only not have been read yet. Later, what is unknown counts as on
+    when going down, and as off when coming up: the order does no harm where it was wrong."""
+    young = state.woke is not None and now - state.woke < READ_BACK_S
+    return node.power is Power.UNKNOWN and node.held_by is None and young
 
 
 def _run(
     state: State, now: float, inputs: Inputs, settings: ShutdownSettings
 ) -> tuple[State, tuple[Begin | Say, ...]]:
     plan = stages(inputs.nodes, settings)
-    steady = state.mains_since is not None and now - state.mains_since >= MAINS_STEADY_S
+    if state.stage >= len(plan):
+        down = replace(state, phase=Phase.DOWN, since=now, samples=0, waiting=None)
+        return down, (Say("shutdown.down", "all stages are down", "warning"),)
     by_id = {node.id: node for node in inputs.nodes}
-    if state.stage < len(plan):
-        stage = plan[state.stage]
-        open_nodes = [by_id[n] for n in stage if by_id[n].power is not Power.OFF]
-        begun = set(state.begun)
-        if steady and not state.by_operator:
-            # Those that are halting are let finish; no other is asked any more.
-            if not any(node.held_by for node in open_nodes if node.id in begun):
-                down = replace(state, phase=Phase.DOWN, since=now, waiting=None)
-                return down, (Say("shutdown.stopped", "mains is back: no further stage begins"),)
+    # Earlier stages too: a node that somebody held then may have come on again since.
+    due = [by_id[node] for stage in plan[: state.stage + 1] for node in stage]
+    up = [node for node in due if node.power is not Power.OFF]
+    steady = state.mains_since is not None and now - state.mains_since >= MAINS_STEADY_S
+    if steady and not state.by_operator:
+        # Those that are halting are let finish; no other is asked any more.
+        if any(node.held_by for node in up if node.id in state.begun):
             return state, ()
-        actions: list[Begin | Say] = [
-            Begin("off", node.id, f"shutdown: {state.cause}")
-            for node in open_nodes
-            if node.id not in begun and node.held_by is None
-        ]
-        new = tuple(a.node for a in actions if isinstance(a, Begin))
-        stopped = tuple(dict.fromkeys((*state.stopped, *new)))
-        state = replace(state, begun=(*state.begun, *new), stopped=stopped)
-        settled = all(
-            node.id in state.begun and node.held_by is None and node.id not in new
-            for node in open_nodes
-        )
-        if not settled:
-            return state, tuple(actions)
-        actions += [
-            Say("shutdown.node-left", f"{node.id} could not be brought down", "critical")
-            for node in open_nodes
-        ]
-        return replace(state, stage=state.stage + 1, begun=(), since=now), tuple(actions)
-    down = replace(state, phase=Phase.DOWN, since=now, waiting=None)
-    return down, (Say("shutdown.down", "all stages are down", "warning"),)
+        down = replace(state, phase=Phase.DOWN, since=now, samples=0, waiting=None)
+        return down, (Say("shutdown.stopped", "mains is back: no further stage begins"),)
+    actions: list[Begin | Say] = [
+        Begin("off", node.id, f"shutdown: {state.cause}")
+        for node in up
+        if node.id not in state.begun and node.held_by is None and not _unsure(state, now, node)
+    ]
+    new = tuple(a.node for a in actions if isinstance(a, Begin))
+    settled = all(node.id in state.begun and node.held_by is None for node in up)
+    stopped = tuple(dict.fromkeys((*state.stopped, *new)))
+    state = replace(state, begun=(*state.begun, *new), stopped=stopped)
+    if not settled:
+        return state, tuple(actions)
+    left_on = tuple(
+        Say("shutdown.node-left", f"{node.id} could not be brought down", "critical")
+        for node in up
+        if node.id in plan[state.stage]
+    )
+    return replace(state, stage=state.stage + 1, since=now), left_on
 
 
 def _wait(
     state: State, now: float, inputs: Inputs, settings: ShutdownSettings
 ) -> tuple[State, tuple[Begin | Say, ...]]:
-    released = state.by_operator and state.inhibited
-    waiting = _not_yet(state, now, inputs, settings, released=released)
-    if waiting is not None:
-        return replace(state, waiting=waiting), ()
     plan = stages(inputs.nodes, settings)
+    why = _low(state, inputs, settings)
+    fed = {node.id for node in inputs.nodes if node.power is not Power.OFF}
+    if why is not None and any(node in fed for stage in plan for node in stage):
+        # Some were let run, or could not be brought down, and the energy runs out again.
+        return _confirm(state, now, inputs, settings, why)
+    waiting = why or _not_yet(state, now, inputs, settings)
+    if waiting is not None:
+        return replace(state, samples=0, waiting=waiting), ()
     up = replace(
-        state, phase=Phase.RECOVERING, stage=len(plan) - 1, begun=(), since=now, waiting=None
-    )
+        state, phase=Phase.RECOVERING, stage=len(plan) - 1, begun=(), since=now, samples=0,
+        waiting=None,
+    )  # fmt: skip
     return up, (Say("shutdown.recovering", "the charge allows the nodes that were stopped"),)
 
 
-def _not_yet(
-    state: State, now: float, inputs: Inputs, settings: ShutdownSettings, *, released: bool
-) -> str | None:
+def _not_yet(state: State, now: float, inputs: Inputs, settings: ShutdownSettings) -> str | None:
     """Why the nodes stay down, or ``None``."""
-    if state.by_operator and not released:
+    if state.by_operator and not state.released:
         return f"{state.cause}: stays down until `hwctl shutdown cancel`"
     lows = [s.charge_low for s in inputs.supplies if s.quality is Quality.OK]
     known = [low for low in lows if low is not None]
@@ -322,7 +349,7 @@ def _not_yet(
         return "the charge is not known"
     if known and max(known) < settings.restart_charge:
         return f"charge is {max(known):.0%} at worst, {settings.restart_charge:.0%} is wanted"
-    if released or not inputs.supplies:
+    if state.released or not inputs.supplies:
         return None
     if state.mains_since is None:
         return "mains is not back"
@@ -336,34 +363,36 @@ def _recover(
 ) -> tuple[State, tuple[Begin | Say, ...]]:
     plan = stages(inputs.nodes, settings)
     by_id = {node.id: node for node in inputs.nodes}
-    if state.mains_since is None and not state.by_operator:
-        needed = needed_s(inputs.nodes, settings, inputs.step_s)
-        why = _low(inputs, needed * settings.margin, settings.floor)
-        if why is not None:
-            # Mains went again before all were up; what is up is watched like any rig.
-            calm = replace(state, phase=Phase.STANDBY, samples=0, begun=(), waiting=None)
-            return calm, (Say("shutdown.recovery-stopped", why, "warning"),)
-    if state.stage >= 0:
-        stage = [n for n in plan[state.stage] if n in state.stopped]
-        actions: list[Begin | Say] = [
-            Begin("on", node, "recovery after the shutdown")
-            for node in stage
-            if node not in state.begun
-            and by_id[node].power is Power.OFF
-            and by_id[node].held_by is None
-        ]
-        new = tuple(a.node for a in actions if isinstance(a, Begin))
-        state = replace(state, begun=(*state.begun, *new))
-        busy = [n for n in stage if n in new or by_id[n].held_by is not None]
-        waiting = [n for n in stage if by_id[n].power is Power.OFF and n not in state.begun]
-        if busy or waiting:
-            return state, tuple(actions)
-        return replace(state, stage=state.stage - 1, begun=(), since=now), tuple(actions)
-    standby = replace(
-        State(inhibited=state.inhibited and state.mains_since is None),
+    why = _low(state, inputs, settings)
+    if why is not None:
+        # Mains went again before all were up. What is up is watched there, and may be stopped.
+        down = replace(state, phase=Phase.DOWN, samples=0, begun=(), waiting=why)
+        return down, (Say("shutdown.recovery-stopped", why, "warning"),)
+    at = min(state.stage, len(plan) - 1)
+    if at >= 0:
+        stage = [by_id[node] for node in plan[at] if node in state.stopped]
+        missing = [n for n in stage if n.power in (Power.OFF, Power.UNKNOWN)]
+        missing = [n for n in missing if n.id not in state.begun]
+        actions = tuple(
+            Begin("on", node.id, "recovery after the shutdown")
+            for node in missing
+            if node.held_by is None and not _unsure(state, now, node)
+        )
+        if missing or any(node.held_by for node in stage):
+            new = (action.node for action in actions)
+            return replace(state, begun=(*state.begun, *new)), actions
+        return replace(state, stage=at - 1, since=now), ()
+    off = [n for n in state.stopped if n in by_id and by_id[n].power is not Power.ON]
+    standby = State(
+        inhibited=state.inhibited and state.mains_since is None,
         mains_since=state.mains_since,
+        woke=state.woke,
     )
-    return standby, (Say("shutdown.recovered", "the nodes that were stopped are back"),)
+    if off:
+        said = Say("shutdown.recovered", f"did not come back: {', '.join(off)}", "critical")
+    else:
+        said = Say("shutdown.recovered", "the nodes that were stopped are back")
+    return standby, (said,)
 
 
 def view(

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Path, Query, Request, Response
 
 from hwctl import __version__
 from hwctl.engine.service import RigService
+from hwctl.faces import metrics as prometheus
 from hwctl.faces.api.documents import (
     COLLECTIONS,
     RigCache,
@@ -23,7 +24,6 @@ from hwctl.faces.api.door import Door
 from hwctl.faces.api.problems import InvalidRequestError
 from hwctl.faces.api.routes import OPEN, find, json_answer
 from hwctl.faces.api.schemas import answer
-from hwctl.faces.metrics import Exposition
 from hwctl.model.errors import HwctlError
 
 FRESH_S = 2.0
@@ -45,7 +45,6 @@ def add_reads(
 ) -> None:
     """Add the routes that change nothing."""
     run = secrets.token_hex(4)
-    exposition = Exposition(service)
 
     @app.get(
         "/api/v1/rig",
@@ -193,9 +192,9 @@ def add_reads(
         summary="Prometheus",
         tags=["service"],
     )
-    async def metrics(request: Request) -> Response:
-        body, media_type = exposition.render(request.headers.get("accept", ""))
-        return Response(body, headers={"content-type": media_type})
+    async def metrics() -> Response:
+        body = prometheus.render(service)
+        return Response(body, headers={"content-type": prometheus.MEDIA_TYPE})
 
 
 def _add_collection(app: FastAPI, service: RigService, name: str) -> None:

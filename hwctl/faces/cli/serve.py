@@ -128,8 +128,10 @@ def _with_faces(
             sys.stdout.flush()
 
     key = OneTimeKey(announce)
+    name = socket.gethostname()
     app = create_app(
         engine, TokenStore(ground.state / "tokens.json"), key=key,
+        hosts={name, f"{name}.local", service.host},
         min_off_s=loaded.settings.power.min_off_s,
     )  # fmt: skip
     server = ApiServer(
