@@ -1,0 +1,75 @@
+"""What outlives the process: charge, shutdown, learned halt times, operations under way."""
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from hwctl.model.errors import JournalUnavailableError
+from hwctl.policy import charge, shutdown
+
+if TYPE_CHECKING:
+    from hwctl.engine.core import Engine
+
+KEPT_CHARGE = ("energy", "margin", "out_counter", "in_counter", "draw", "full")
+
+
+def remember(engine: "Engine") -> None:
+    """Keep what must outlive the process; the writer does it."""
+    wall = engine.clock.wall()
+    now = engine.clock.now()
+    kept: dict[str, dict[str, Any]] = {
+        f"charge/{supply}": {
+            key: value for key, value in asdict(state).items() if key in KEPT_CHARGE
+        }
+        for supply, state in engine.charges.items()
+    }
+    state = engine.shutdown
+    kept["shutdown"] = {
+        "phase": state.phase.value, "stage": state.stage, "cause": state.cause,
+        "stopped": list(state.stopped), "by_operator": state.by_operator,
+        "inhibited": state.inhibited, "since": state.since - now + wall,
+    }  # fmt: skip
+    kept["halt_times"] = dict(engine.halt_times)
+
+    def save() -> None:
+        try:
+            for key, value in kept.items():
+                engine.journal.remember(key, value, wall)
+        except JournalUnavailableError:
+            return  # shown by `problems`; tried again at the next occasion
+
+    engine.writer.submit(save)
+
+
+def recall(engine: "Engine") -> None:
+    """Take up what was known before the process ended."""
+    now, wall = engine.clock.now(), engine.clock.wall()
+    for supply_id, supply in engine.wiring.supply.items():
+        kept = engine.journal.recall(f"charge/{supply_id}")
+        if kept is not None:
+            fields, at = kept
+            state = charge.resume(
+                charge.ChargeState(**{k: v for k, v in fields.items() if k in KEPT_CHARGE}),
+                max(0.0, wall - at),
+            )
+        else:
+            said = engine.settings.supply.get(supply_id)
+            state = charge.start(said.charge_at_first_start if said else None, supply)
+        engine.charges[supply_id] = state
+    kept = engine.journal.recall("shutdown")
+    if kept is not None:
+        fields = kept[0]
+        engine.shutdown = shutdown.State(
+            phase=shutdown.Phase(fields["phase"]), stage=int(fields["stage"]),
+            cause=str(fields["cause"]), stopped=tuple(fields["stopped"]),
+            by_operator=bool(fields["by_operator"]), inhibited=bool(fields["inhibited"]),
+            since=fields["since"] - wall + now,
+        )  # fmt: skip
+        if engine.shutdown.phase is shutdown.Phase.CONFIRMING:
+            # What was half confirmed before is not evidence now.
+            engine.shutdown = replace(engine.shutdown, phase=shutdown.Phase.STANDBY)
+    halts = engine.journal.recall("halt_times")
+    if halts is not None:
+        engine.halt_times = {
+            node: float(s) for node, s in halts[0].items() if node in engine.wiring.node
+        }
+    engine.desk.resume()
