@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from hwctl import __version__
@@ -40,15 +39,9 @@ POLL_S = 0.4
 def run() -> int:
     """Parse and carry out. :returns: the exit code."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as done:
-        return int(done.exit_code)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        sys.stderr.write("\n")
-        return 1
+        app()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 1
     except HwctlError as error:
         sys.stderr.write(f"{error}; {error.hint}\n" if error.hint else f"{error}\n")
         return 1
