@@ -4,9 +4,10 @@ import errno
 import fcntl
 import os
 import struct
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from smbus2 import SMBus, i2c_msg
 
@@ -19,6 +20,9 @@ from hwctl.model.errors import (
     DeviceTimeoutError,
 )
 from hwctl.model.wiring import Bus
+
+if TYPE_CHECKING:
+    from hwctl.engine.gpio_cdev import CdevFactory
 
 NOT_THERE = frozenset({errno.ENXIO, errno.ENODEV, errno.EREMOTEIO})
 """What adapters say of an address that nobody acknowledges; which one depends on the adapter."""
@@ -178,7 +182,19 @@ class Buses(Protocol):
 
 
 class KernelBuses:
-    """The head's own."""
+    """The head's own.
+
+    ``kept`` are descriptors of GPIO lines that outlived an earlier hwctl (name -> descriptor): the
+    lines are taken over as they are, and were never released in between.
+    """
+
+    def __init__(self, kept: Mapping[str, int] | None = None) -> None:
+        self._kept = dict(kept or {})
+        self._factories: list[CdevFactory] = []
+
+    def lines(self) -> dict[str, int]:
+        """The descriptors of all lines that are held now, by name."""
+        return {name: fd for factory in self._factories for name, fd in factory.fds().items()}
 
     def open(self, name: str, bus: Bus) -> I2cBus | GpioBus | SpiBus:
         match bus.kind:
@@ -190,14 +206,21 @@ class KernelBuses:
             case "spi":
                 return SpidevBus(bus.path, name)
             case "gpio":
-                # Imported late: gpiozero takes 0.2 s, and not every rig has lines.
-                from hwctl.engine.gpio_cdev import CdevFactory  # noqa: PLC0415
+                return FactoryGpio(self._gpio(name, bus.path))
 
-                try:
-                    return FactoryGpio(CdevFactory(bus.path))
-                except BusError as error:
-                    error.where = f"{name} ({bus.path})"
-                    raise
+    def _gpio(self, name: str, path: str) -> "CdevFactory":
+        # Imported late: gpiozero takes 0.2 s, and not every rig has lines.
+        from hwctl.engine.gpio_cdev import CdevFactory  # noqa: PLC0415
+
+        try:
+            factory = CdevFactory(path)
+            for line in [line for line in self._kept if line.startswith(f"{factory.chip}.")]:
+                factory.adopt(line, self._kept.pop(line))
+        except BusError as error:
+            error.where = f"{name} ({path})"
+            raise
+        self._factories.append(factory)
+        return factory
 
 
 class World(Protocol):

@@ -247,6 +247,11 @@ class CdevFactory(PiFactory):  # type: ignore[misc]  # gpiozero has no type hint
         pin: CdevPin = self.pins[offset]
         return pin
 
+    @property
+    def chip(self) -> str:
+        """The kernel's name of the chip: "gpiochip0"."""
+        return self._chip.name
+
     def fds(self) -> dict[str, int]:
         """The descriptors that hold the lines, for a service manager's store.
 

@@ -1,6 +1,7 @@
 """The three uses, from outside: lights, shutdown, power; and a crash at any moment."""
 
 import json
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -151,3 +152,18 @@ def test_two_services_do_not_share_a_journal(service: Any) -> None:
     )  # fmt: skip
     assert "another hwctl" in said
     assert "--state-dir" in said
+
+
+def test_systemd_is_told(service: Any, tmp_path: Any) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(10)
+        service.env["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+        service.start()
+        said = [systemd.recv(1000) for _ in range(3)]
+        assert said[0].startswith(b"READY=1\nSTATUS=serving")
+        assert said[1:] == [b"WATCHDOG=1"] * 2
+        service.process.terminate()
+        last = b""
+        while last != b"STOPPING=1":
+            last = systemd.recv(1000)
