@@ -121,11 +121,12 @@ def getter(channel: int) -> Job:
     return get
 
 
-def setter(channel: int, on: bool) -> Job:
-    """Switches an outlet."""
+def setter(channel: int, on: bool, wanted: Callable[[], bool]) -> Job:
+    """Switches an outlet, if that is still wanted when the bus is free at last."""
 
     def switch(device: Any) -> None:  # noqa: ANN401 - an OutletSwitch
-        device.set(channel, on)
+        if wanted():
+            device.set(channel, on)
 
     return switch
 

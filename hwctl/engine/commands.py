@@ -41,6 +41,7 @@ class Commands:
     journal: Journal
     desk: Desk
     strips: dict[str, StripLoop]
+    outlet_of: dict[str, str]
     shutdown: shutdown.State
 
     def __init__(self) -> None:
@@ -96,7 +97,7 @@ class Commands:
         entry = self.wiring.node.get(node)
         if entry is None:
             raise self._unknown("node", node, self.wiring.node)
-        outlet = self.wiring.outlet_of(node)
+        outlet = self.outlet_of.get(node)
         if entry.protected:
             raise NotAllowedError(
                 f"{node} is protected", where=node,

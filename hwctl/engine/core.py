@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from bisect import bisect_left
+from functools import partial
 from typing import Literal
 
 from hwctl.config.load import Loaded
@@ -82,6 +83,9 @@ class Engine(Commands):
             node: getattr(host.load.options, "url", None) if host.load else None
             for node, host in loaded.hosts.items()
         }
+        self.outlet_of = {
+            outlet.node: name for name, outlet in self.wiring.outlet.items() if outlet.node
+        }
         self.reads_back = {
             outlet.device: loaded.devices[outlet.device].driver.reads_back
             for outlet in self.wiring.outlet.values()
@@ -99,12 +103,20 @@ class Engine(Commands):
         self._reserved: dict[str, list[tuple[float, float]]] = {}
         self._started = self._remembered = clock.now()
         self._mains: dict[str, bool] = {}
+        self._on: dict[str, bool | None] = dict.fromkeys(self.wiring.outlet)
+        self.beginning: set[str] = set()
+        """Nodes whose operation for the shutdown waits for the journal."""
+        self._refused: dict[str, str] = {}
+        self._told_refused: dict[str, str] = {}
         self._told_faults: set[str] = set()
         self._journal_problem: str | None = None
         self._stopping = False
         self._thread: threading.Thread | None = None
-        memory.recall(self)
         self.limits = self._limits()
+        self.presence_limits = self._presence_limits()
+        self.gauge_stale_s = allow(clock, self.settings.gauges.stale_after_s)
+        self.outlet_stale_s = allow(clock, 3 * assembly.OUTLET_EVERY_S)
+        memory.recall(self)
         self._rig = snapshot.build(self, ())
 
     # --- construction ------------------------------------------------------------------------
@@ -120,22 +132,17 @@ class Engine(Commands):
             boot_s=allow(clock, settings.power.boot_s),
         )
 
-    def presence_limits(self, node: str) -> presence.Limits:
-        """How long this node may be silent."""
-        host = self.settings.host.get(node)
-        return presence.Limits(
-            stale_s=allow(self.clock, host.stale_after_s if host else 4.0),
-            unreachable_s=allow(self.clock, host.unreachable_after_s if host else 12.0),
-            boot_s=self.limits.boot_s,
-        )
-
-    @property
-    def gauge_stale_s(self) -> float:
-        return allow(self.clock, self.settings.gauges.stale_after_s)
-
-    @property
-    def outlet_stale_s(self) -> float:
-        return allow(self.clock, 3 * assembly.OUTLET_EVERY_S)
+    def _presence_limits(self) -> dict[str, presence.Limits]:
+        """How long each node may be silent."""
+        limits = {}
+        for node in self.wiring.node:
+            host = self.settings.host.get(node)
+            limits[node] = presence.Limits(
+                stale_s=allow(self.clock, host.stale_after_s if host else 4.0),
+                unreachable_s=allow(self.clock, host.unreachable_after_s if host else 12.0),
+                boot_s=self.limits.boot_s,
+            )
+        return limits
 
     # --- running -----------------------------------------------------------------------------
 
@@ -189,6 +196,7 @@ class Engine(Commands):
             command()
         reports = self.senses.take()
         self._count_errors(reports)
+        self._read_outlets(now)
         self._step_charges(now)
         self._step_presence(now, reports)
         self._step_operations(now)
@@ -264,14 +272,14 @@ class Engine(Commands):
         for node in self.wiring.node:
             state = self.presences[node]
             report = heard.get(load_key(node))
-            powered = self.outlet_on(self.wiring.outlet_of(node), now)
+            powered = self.outlet_on(self.outlet_of.get(node))
             if report is not None and powered is not False:
                 state = presence.hear(state, report.taken, report.value, node)
             op = self.desk.holder(node)
             asked = op is not None and snapshot.halting(op)
             after = presence.step(
                 state, now, powered=powered, asked_to_halt=asked,
-                limits=self.presence_limits(node),
+                limits=self.presence_limits[node],
             )  # fmt: skip
             self._tell_presence(node, state.os, after.os)
             self.presences[node] = after
@@ -284,21 +292,22 @@ class Engine(Commands):
         elif before is Os.UNREACHABLE and after is Os.UP:
             self._emit("node.back", node, "answers again")
 
-    def outlet_on(self, outlet: str | None, now: float) -> bool | None:
+    def _read_outlets(self, now: float) -> None:
+        """Every read-back that is fresh, once per tick."""
+        for outlet in self.wiring.outlet:
+            value = self.senses.fresh(outlet_key(outlet), now, self.outlet_stale_s)
+            self._on[outlet] = None if value is None else bool(value)
+            if value:
+                self.off_since.pop(outlet, None)
+            elif value is not None:
+                self.off_since.setdefault(outlet, self.senses.seen(outlet_key(outlet)).taken)
+
+    def outlet_on(self, outlet: str | None) -> bool | None:
         """The read-back, if it is fresh."""
-        if outlet is None:
-            return None
-        value = self.senses.fresh(outlet_key(outlet), now, self.outlet_stale_s)
-        if value is None:
-            return None
-        if value:
-            self.off_since.pop(outlet, None)
-        else:
-            self.off_since.setdefault(outlet, self.senses.seen(outlet_key(outlet)).taken)
-        return bool(value)
+        return None if outlet is None else self._on[outlet]
 
     def _step_operations(self, now: float) -> None:
-        for op in self.desk.step(lambda op: self._facts(op, now), self.limits, self._reserve):
+        for op in self.desk.step(lambda op: self._facts(op, now), self.limits, self.reserve):
             if op.halt_took_s is not None:
                 # Slow adaptation upwards at once, downwards by halves: the budget needs the worst.
                 old = self.halt_times.get(op.target, op.halt_took_s)
@@ -312,7 +321,7 @@ class Engine(Commands):
         key = gauge_key(meter.device, meter.channel) if meter else None
         stale = self.gauge_stale_s
         return Facts(
-            outlet_on=self.outlet_on(op.outlet, now),
+            outlet_on=self.outlet_on(op.outlet),
             read_back_at=self.senses.seen(outlet_key(op.outlet)).taken if op.outlet else None,
             watts=self.senses.reading(key, "watts", now, stale),
             volts=self.senses.reading(key, "volts", now, stale),
@@ -341,7 +350,7 @@ class Engine(Commands):
                 amps = self.senses.reading(
                     gauge_key(meter.device, meter.channel), "amps", now, self.gauge_stale_s
                 ).fresh
-            if amps is None and self.outlet_on(outlet_id, now) is not False:
+            if amps is None and self.outlet_on(outlet_id) is not False:
                 amps = self.wiring.node[outlet.node].boot_amps
             drawn += abs(amps or 0.0)
         entry = self.wiring.rail[rail]
@@ -353,7 +362,7 @@ class Engine(Commands):
         self._reserved[rail] = waiting
         return power.RailLoad(entry.budget_amps, drawn, sum(amps for _, amps in waiting))
 
-    def _reserve(self, op: Op) -> None:
+    def reserve(self, op: Op) -> None:
         """A board is being switched on: its inrush is spoken for until it is certainly over."""
         outlet = self.wiring.outlet.get(op.outlet) if op.outlet else None
         if outlet is None:
@@ -364,17 +373,13 @@ class Engine(Commands):
 
     def _step_shutdown(self, now: float) -> None:
         command, self._shutdown_command = self._shutdown_command, None
-        self.shutdown_inputs = snapshot.shutdown_inputs(self, now, command)
+        refused, self._refused = frozenset(self._refused), {}
+        self.shutdown_inputs = snapshot.shutdown_inputs(self, command, refused)
         before = self.shutdown
         self.shutdown, actions = shutdown.step(
             before, now, self.shutdown_inputs, self.settings.shutdown
         )
-        for action in actions:
-            match action:
-                case shutdown.Begin(kind, node, reason):
-                    self._begin_for_shutdown(kind, node, reason)
-                case shutdown.Say(kind, text, severity):
-                    self._emit(kind, self.wiring.rig.name, text, severity)
+        # What is about to be stopped is remembered first, or a crash would leave it off for ever.
         if (before.phase, before.stage, before.stopped, before.inhibited) != (
             self.shutdown.phase,
             self.shutdown.stage,
@@ -382,21 +387,34 @@ class Engine(Commands):
             self.shutdown.inhibited,
         ):
             memory.remember(self)
+        for action in actions:
+            match action:
+                case shutdown.Begin(kind, node, reason):
+                    self.beginning.add(node)
+                    self.writer.submit(partial(self._begin_for_shutdown, kind, node, reason))
+                case shutdown.Say(kind, text, severity):
+                    self._emit(kind, self.wiring.rig.name, text, severity)
 
     def _begin_for_shutdown(self, kind: Literal["on", "off"], node: str, reason: str) -> None:
-        outlet = self.wiring.outlet_of(node)
+        """On the writer's thread: the journal may take its time."""
+        outlet = self.outlet_of.get(node)
         expiry = self.settings.power.expiry_s
         try:
             self.desk.begin(
                 kind, node, outlet, force=False, by=SHUTDOWN, reason=reason, expiry_s=expiry,
                 cycles_per_hour=self.settings.power.cycles_per_hour,
             )  # fmt: skip
-        except JournalUnavailableError as error:
-            if kind == "off":
-                self.desk.begin_unjournalled(node, outlet, reason, expiry)
-            self._emit("shutdown.unjournalled", node, str(error), "critical")
+            self._told_refused.pop(node, None)
         except RequestError as error:
-            self._emit("shutdown.refused", node, str(error), "critical")
+            if isinstance(error, JournalUnavailableError) and kind == "off":
+                self.desk.begin_unjournalled(node, outlet, reason, expiry)
+            else:
+                self._refused[node] = error.slug
+            if self._told_refused.get(node) != error.slug:
+                self._told_refused[node] = error.slug
+                self._emit("shutdown.refused", node, str(error), "critical")
+        finally:
+            self.beginning.discard(node)
 
     def _step_cooling(self, now: float) -> None:
         self.manual_fans = {k: m for k, m in self.manual_fans.items() if m.until > now}
@@ -440,7 +458,8 @@ class Engine(Commands):
     def _order(self, action: Action, done: Done) -> None:
         """Carry out a journalled action; called by the writer."""
         if action.verb != "switch":
-            self.network.ask(action.target, action.verb, done)
+            if self.desk.wants(action):
+                self.network.ask(action.target, action.verb, done)
             return
         outlet = self.wiring.outlet[action.target]
         on = bool(action.on)
@@ -448,7 +467,7 @@ class Engine(Commands):
         # One key per operation: an order to switch is never dropped for a later one.
         worker.order(
             outlet.device, f"switch/{action.target}/{action.operation}/{action.step}",
-            assembly.setter(outlet.channel, on), done,
+            assembly.setter(outlet.channel, on, lambda: self.desk.wants(action)), done,
         )  # fmt: skip
         worker.poll_soon(outlet.device)
 

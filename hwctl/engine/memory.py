@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwctl.model.errors import JournalUnavailableError
 from hwctl.policy import charge, shutdown
+from hwctl.policy.power import Step
 
 if TYPE_CHECKING:
     from hwctl.engine.core import Engine
@@ -72,4 +73,7 @@ def recall(engine: "Engine") -> None:
         engine.halt_times = {
             node: float(s) for node, s in halts[0].items() if node in engine.wiring.node
         }
-    engine.desk.resume()
+    for op in engine.desk.resume(engine.wiring.node):
+        # A board that was switched on just before may still draw its inrush.
+        if op.step in (Step.SWITCH_ON, Step.VERIFY_ON, Step.CAME_BACK):
+            engine.reserve(op)

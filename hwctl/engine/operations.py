@@ -6,7 +6,7 @@ id of the first. The rules of each step are :mod:`hwctl.policy.power`'s.
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Protocol
 
@@ -216,19 +216,36 @@ class Desk:
                 ended.append(after)
         return ended
 
-    def resume(self) -> None:
-        """Take up what was under way when the process ended."""
+    def resume(self, nodes: Collection[str]) -> list[Op]:
+        """Take up what was under way when the process ended. ``nodes``: those that are wired.
+
+        :returns: the operations that go on.
+        """
+        going_on = []
         now, wall = self._clock.now(), self._clock.wall()
         for stored in self._journal.load(wall - now, limit=KEPT_ENDED):
             op = stored
-            if not op.state.ended:
+            if not op.state.ended and op.target not in nodes:
+                error = f"{op.target} is not in the wiring file any more"
+                op = replace(op, state=OpState.FAILED, error=error, finished_wall=wall)
+                self._save_later(op)
+                self._emit("power.failed", op.target, f"{op.kind} {op.id}: {error}", "critical")
+            elif not op.state.ended:
                 op = power.resume(op, now)
                 self._held[op.target] = op.id
                 at = f" at {op.step}" if op.step else ""
                 self._emit(
                     "power.resumed", op.target, f"{op.kind} {op.id} taken up again{at}", "warning"
                 )
+                going_on.append(op)
             self._ops[op.id] = op
+        return going_on
+
+    def wants(self, action: Action) -> bool:
+        """Whether the operation still is at the step that ordered this; from any thread."""
+        with self._lock:
+            op = self._ops.get(action.operation)
+            return op is not None and op.step is action.step and not op.state.ended
 
     def outcome(self, operation: str, outcome: Outcome) -> None:
         """What became of an action; from any thread."""
@@ -277,6 +294,8 @@ class Desk:
         self._writer.submit(lambda: self._intend_and_order(op, action))
 
     def _intend_and_order(self, op: Op, action: Action) -> None:
+        if not self.wants(action):
+            return  # it waited too long for the journal, and its operation went on without it
         what = action.verb if action.on is None else f"switch {'on' if action.on else 'off'}"
         intent: int | None = None
         try:

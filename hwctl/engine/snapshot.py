@@ -114,7 +114,7 @@ def _supply(engine: "Engine", supply_id: str, now: float) -> SupplyState:
 def _node(engine: "Engine", node_id: str, now: float) -> NodeState:
     node = engine.wiring.node[node_id]
     state = engine.presences[node_id]
-    outlet_id = engine.wiring.outlet_of(node_id)
+    outlet_id = engine.outlet_of.get(node_id)
     op = engine.desk.holder(node_id)
     watts = None
     if outlet_id is not None:
@@ -128,14 +128,14 @@ def _node(engine: "Engine", node_id: str, now: float) -> NodeState:
         role=node.role,
         host=engine.addresses.get(node_id),
         outlet=outlet_id,
-        power=node_power(engine.outlet_on(outlet_id, now), op, state.os),
+        power=node_power(engine.outlet_on(outlet_id), op, state.os),
         os=state.os,
         load=state.load.value,
         celsius=state.celsius.value,
         watts=watts,
         protected=node.protected,
         locate=until is not None and until > now,
-        quality=presence.quality(state, now, engine.presence_limits(node_id)),
+        quality=presence.quality(state, now, engine.presence_limits[node_id]),
         age_s=None if state.heard is None else max(0.0, now - state.heard),
         throttled=state.throttled,
         operation=op.id if op is not None else None,
@@ -152,7 +152,7 @@ def _outlet(engine: "Engine", outlet_id: str, now: float) -> OutletState:
     return OutletState(
         id=outlet_id,
         node=outlet.node,
-        on=engine.outlet_on(outlet_id, now),
+        on=engine.outlet_on(outlet_id),
         read_back="true" if engine.reads_back[outlet.device] else "assumed",
         volts=engine.senses.reading(key, "volts", now, stale).fresh,
         amps=engine.senses.reading(key, "amps", now, stale).fresh,
@@ -198,7 +198,9 @@ def _strip(engine: "Engine", strip_id: str) -> StripState:
 
 
 def shutdown_inputs(
-    engine: "Engine", now: float, command: tuple[Literal["start", "cancel"], str, str] | None
+    engine: "Engine",
+    command: tuple[Literal["start", "cancel"], str, str] | None,
+    refused: frozenset[str],
 ) -> shutdown.Inputs:
     """What the shutdown policy is told."""
     supplies = tuple(
@@ -218,9 +220,9 @@ def shutdown_inputs(
     )
     nodes = []
     for node_id, node in engine.wiring.node.items():
-        outlet = engine.wiring.outlet_of(node_id)
+        outlet = engine.outlet_of.get(node_id)
         op = engine.desk.holder(node_id)
-        on = engine.outlet_on(outlet, now)
+        on = engine.outlet_on(outlet)
         nodes.append(
             shutdown.NodeFact(
                 id=node_id,
@@ -229,12 +231,15 @@ def shutdown_inputs(
                 protected=node.protected,
                 has_outlet=outlet is not None,
                 halt_s=engine.halt_times.get(node_id, engine.settings.shutdown.halt_s),
-                held_by=op.id if op is not None else None,
+                held_by=op.id
+                if op is not None
+                else ("beginning" if node_id in engine.beginning else None),
             )
         )
     return shutdown.Inputs(
         supplies=supplies,
         nodes=tuple(nodes),
+        refused=refused,
         command=command[0] if command else None,
         by=command[1] if command else "",
         reason=command[2] if command else "",
@@ -250,7 +255,7 @@ def cooling_inputs(engine: "Engine", now: float) -> cooling.CoolingInputs:
         nodes.append(
             NodeInput(
                 id=node_id,
-                power_on=engine.outlet_on(engine.wiring.outlet_of(node_id), now),
+                power_on=engine.outlet_on(engine.outlet_of.get(node_id)),
                 os=state.os,
                 load=state.load,
                 celsius=state.celsius,

@@ -131,6 +131,8 @@ class Inputs:
     reason: str = ""
     step_s: float = 13.0
     """What proving and verifying one halt takes beyond the halt itself."""
+    refused: frozenset[str] = frozenset()
+    """Nodes whose operation was not begun after all; it is asked for again."""
 
 
 def stages(nodes: tuple[NodeFact, ...], settings: ShutdownSettings) -> tuple[tuple[str, ...], ...]:
@@ -202,7 +204,8 @@ def step(
     if _mains(inputs):
         mains_since = state.mains_since if state.mains_since is not None else now
     woke = state.woke if state.woke is not None else now
-    state = replace(state, mains_since=mains_since, woke=woke)
+    begun = tuple(node for node in state.begun if node not in inputs.refused)
+    state = replace(state, mains_since=mains_since, woke=woke, begun=begun)
     if inputs.command is not None:
         state, said = _command(state, now, inputs)
         return state, said

@@ -85,9 +85,7 @@ class Board:
     _reboot: bool = False
 
     def carry_out(self) -> list[Outcome]:
-        done = []
-        for action in self.pending:
-            done.append(Outcome(action.step, self._do(action)))
+        done = [Outcome(action.step, self._do(action)) for action in self.pending]
         self.pending = []
         return done
 
@@ -154,12 +152,24 @@ def run(op: Op, board: Board, most_s: float = LONGEST_S) -> Op:
 
 
 def run_to(op: Op, board: Board, to: Step) -> Op:
+    """To the end of the tick that entered ``to``, which is made to last that long."""
+    return approach(op, board, to)[1]
+
+
+def approach(op: Op, board: Board, to: Step) -> tuple[Op, Op]:
+    """(as it was a tick before, as it is at the step)."""
     end = board.now + LONGEST_S
+    before = op
     while op.step is not to:
         assert not op.state.ended
         assert board.now < end
-        op = tick(op, board)
-    return op
+        if to is Step.ADMIT:
+            board.admitted = False
+        if to is Step.VERIFY_ON and op.step is Step.SWITCH_ON:
+            board.faults.add("unreadable")
+        before, op = op, tick(op, board)
+    board.faults.discard("unreadable")
+    return before, op
 
 
 def names(op: Op) -> list[str]:
@@ -475,9 +485,7 @@ def test_a_cycle_that_has_cut_comes_on_however_late():
 
 @pytest.mark.parametrize("at", PLANS["cycle", False])
 def test_cancel_at_every_step(at):
-    board = Board(admitted=False)
-    if at in {Step.SWITCH_ON, Step.VERIFY_ON, Step.CAME_BACK}:
-        board.admitted = True
+    board = Board()
     op = run_to(new(), board, at)
     after = cancel(op, 1e9, "bob")
     if at in {Step.HALT, Step.PROVE_HALT, Step.ADMIT}:
@@ -517,11 +525,8 @@ def crash(op_before: Op, op: Op, board: Board, how: str, away: float) -> Op:
 def test_d4_killed_at_every_step_a_cycle_ends_with_the_node_on(at, how):
     """A pdudaemon that is killed leaves the node off for ever (facts, D4)."""
     board = Board()
-    op = new()
-    before = op
-    while op.step is not at:
-        before = op
-        op = tick(op, board)
+    before, op = approach(new(), board, at)
+    board.admitted = True
     op = run(crash(before, op, board, how, 1.0), board)
     assert (board.on, board.dirty) == (True, 0)
     if op.state is OpState.FAILED:
@@ -579,9 +584,7 @@ FAULTS = st.sampled_from(
     crashes=st.integers(0, 6),
     data=st.data(),
 )
-def test_killed_at_random_moments_with_random_faults(
-    kind, deadline, start_on, seed, crashes, data
-):
+def test_killed_at_random_moments_with_random_faults(kind, deadline, start_on, seed, crashes, data):
     """Never cut without proof unless forced; never two orders at once; always an end."""
     rng = random.Random(seed)
     board = Board(on=start_on, state="up" if start_on else "off", off_since=None)
