@@ -19,7 +19,11 @@ def remember(engine: "Engine") -> None:
     now = engine.clock.now()
     kept: dict[str, dict[str, Any]] = {
         f"charge/{supply}": {
-            key: value for key, value in asdict(state).items() if key in KEPT_CHARGE
+            key: value
+            for key, value in asdict(
+                charge.parting(state, now, engine.wiring.supply[supply])
+            ).items()
+            if key in KEPT_CHARGE
         }
         for supply, state in engine.charges.items()
     }

@@ -158,6 +158,12 @@ def resume(saved: ChargeState, away_s: float) -> ChargeState:
     )
 
 
+def parting(state: ChargeState, now: float, supply: Supply) -> ChargeState:
+    """What to keep for the next process: with the margin of what is open now, since it may not be
+    bridged any more then."""
+    return replace(state, margin=_margin(state, now, supply))
+
+
 def _flow(
     counter: float | None, sample: GaugeSample, dt: float, away_s: float, watts: float, most: float
 ) -> tuple[float, float]:
@@ -194,7 +200,7 @@ def step(
     state = _see_full(state, now, mains, watts_in, watts_out, capacity)
     status = _status(mains, net, state.full)
     charge = None if state.energy is None else state.energy / capacity
-    margin = None if charge is None else _margin(state, now, mains, supply)
+    margin = None if charge is None else _margin(state, now, supply)
     runtime = runtime_low = None
     if charge is not None and status is SupplyStatus.DISCHARGING and state.draw:
         usable = supply.efficiency_out * capacity / state.draw
@@ -235,10 +241,11 @@ def _most(supply: Supply) -> float:
     return supply.max_watts or supply.capacity_wh
 
 
-def _margin(state: ChargeState, now: float, mains: bool | None, supply: Supply) -> float:
+def _margin(state: ChargeState, now: float, supply: Supply) -> float:
     """As it is now: it grows while a gauge is not heard, and falls back if its counter bridges."""
     lost = [now - state.out_at] if state.out_at is not None else []
-    if state.in_at is not None and supply.input_gauge is not None and mains is not False:
+    if state.in_at is not None and supply.input_gauge is not None:
+        # Since it was counted, not since it was heard: what came in before that is open still.
         lost.append(now - state.in_at)
     could = sum(_most(supply) * seconds for seconds in lost if seconds > BRIDGE_S)
     return min(MOST_MARGIN, state.margin + could / (supply.capacity_wh * JOULES_PER_WATT_HOUR))
@@ -297,6 +304,8 @@ def _see_full(
         return replace(state, full_since=None, full=False)
     if state.full:
         return replace(state, energy=capacity, margin=FULL_MARGIN)
+    # A strong charger that is swapped for a weak one, whose power just meets the draw, is taken for
+    # a full bank; mending a wrong first statement is worth that.
     if watts_in >= FULL_BELOW_PEAK * state.in_peak:
         return replace(state, full_since=None)
     since = state.full_since if state.full_since is not None else now
