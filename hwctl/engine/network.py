@@ -18,6 +18,9 @@ from hwctl.engine.workers import Health, Report
 from hwctl.model.drivers import HostControl, LoadSource, Net, SshLogin
 from hwctl.model.errors import HostError, HwctlError
 
+SLOTS = 8
+"""Per polling period; nodes of one slot are asked together."""
+
 Resolve = Callable[[str, int], tuple[str, int]]
 Locate = Callable[[Path], Path]
 
@@ -192,8 +195,9 @@ class Network:
         loop = asyncio.new_event_loop()
         self._loop = loop
         for index, entry in enumerate(self._hosts.values()):
-            # Spread over the period, so that a thousand nodes are not asked in one burst.
-            delay = entry.every_s * index / max(1, len(self._hosts))
+            # Spread over the period, so that a thousand nodes are not asked in one burst; in few
+            # slots, because waking up costs more than asking one node more.
+            delay = entry.every_s * (index % SLOTS) / SLOTS
             loop.call_soon(self._spawn, loop, entry, delay)
         loop.call_soon(ready.set)
         try:
@@ -209,11 +213,12 @@ class Network:
         self._tasks.add(loop.create_task(self._poll_on(entry, delay)))
 
     async def _poll_on(self, entry: HostEntry, delay: float) -> None:
-        await asyncio.sleep(delay / self._clock.speed)
+        due = self._clock.now() + delay
         while True:
-            due = self._clock.now() + pace(self._clock, entry.every_s)
-            await self.poll_once(entry)
             await asyncio.sleep(max(0.0, due - self._clock.now()) / self._clock.speed)
+            await self.poll_once(entry)
+            # It keeps its slot; a node that took longer than its period is asked again at once.
+            due = max(due + pace(self._clock, entry.every_s), self._clock.now())
 
 
 def _odd(error: BaseException) -> HostError:

@@ -1,6 +1,7 @@
 """``hwctl run``: puts the engine and its faces together, and takes them down again."""
 
 import fcntl
+import gc
 import logging
 import os
 import signal
@@ -153,6 +154,9 @@ def _with_faces(
     sys.stdout.write(f"hwctl runs {loaded.wiring.rig.name} ({kind}) at {server.url}\n")
     key.mint()
     engine.subscribe(_feeder(notifier))
+    # What was imported stays; the collector need not walk it again in the middle of a tick.
+    gc.collect()
+    gc.freeze()
     while not stop.wait(0.2):
         if isinstance(ground.buses, KernelBuses):
             notifier.keep(ground.buses.lines())
