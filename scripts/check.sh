@@ -19,7 +19,7 @@ check() {
 
 parse_shell() {
     local script
-    for script in .ci/run scripts/*.sh; do
+    for script in .ci/run lab/*.sh scripts/*.sh; do
         bash -n "$script" || return 1
     done
 }
@@ -30,6 +30,7 @@ check "types" "$bin/mypy"
 check "layers" "$bin/lint-imports"
 check "generated: settings" "$bin/python" -m hwctl.config.docs --check
 check "generated: hardware" "$bin/python" -m hwctl.config.hardware --check
+check "generated: udev rules" "$bin/python" -m hwctl.config.udev --check
 check "pins in step with pyproject.toml" "$bin/python" scripts/pins.py check
 check "shell scripts parse" parse_shell
 

@@ -1,17 +1,19 @@
-"""Says in a few lines what a JUnit file says: failures, skips by reason, and the totals."""
+"""Says in a few lines what JUnit files say: failures, skips by reason, and the totals of all."""
 
 import sys
 from collections import Counter
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 
-def summary(root: ET.Element) -> tuple[list[str], Counter[str]]:
+def summary(roots: Iterable[ET.Element]) -> tuple[list[str], Counter[str]]:
     """The lines to print before the totals, and the totals: passed, failed, skipped."""
     totals: Counter[str] = Counter()
     failures: list[str] = []
     skips: Counter[str] = Counter()
-    for case in root.iter("testcase"):
+    for case in chain.from_iterable(root.iter("testcase") for root in roots):
         name = f"{case.get('classname')}::{case.get('name')}"
         if case.find("failure") is not None or case.find("error") is not None:
             totals["failed"] += 1
@@ -26,7 +28,8 @@ def summary(root: ET.Element) -> tuple[list[str], Counter[str]]:
 
 
 def main() -> int:
-    lines, totals = summary(ET.parse(Path(sys.argv[1])).getroot())  # noqa: S314 - our own file
+    roots = [ET.parse(Path(name)).getroot() for name in sys.argv[1:]]  # noqa: S314 - our own files
+    lines, totals = summary(roots)
     for line in lines:
         print(line)
     print(f"{totals['passed']} passed, {totals['failed']} failed, {totals['skipped']} skipped")

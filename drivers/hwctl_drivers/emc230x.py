@@ -204,6 +204,11 @@ class Emc230x:
         self._bus.transfer(self._address, bytes([register + 0x10 * (fan - 1), value]))
 
 
+def full(_options: Emc230xOptions, channel: int) -> bytes:
+    """What drives a fan at full, whatever drove it before."""
+    return bytes([Register.SETTING + 0x10 * (channel - 1), 0xFF])
+
+
 DRIVER = Driver(
     name="emc230x",
     summary="PWM and tachometer of one to five 4-pin fans, with a watchdog in hardware",
@@ -215,4 +220,5 @@ DRIVER = Driver(
     proof="data sheet values played over a scripted bus; Linux' emc2305 on the same tach count",
     channels=5,
     first_channel=1,
+    full=full,
 )

@@ -1,5 +1,6 @@
 """Finding drivers: whatever stands in the entry-point group ``hwctl.drivers``, ours included."""
 
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
@@ -83,6 +84,15 @@ def find(name: str) -> Driver:
 def all_drivers() -> tuple[Driver, ...]:
     """Every installed driver, sorted by name. :raises ConfigError: one cannot be loaded."""
     return tuple(find(name) for name in names())
+
+
+def loadable() -> tuple[Driver, ...]:
+    """Every installed driver that can be loaded, sorted by name."""
+    found = []
+    for name in names():
+        with suppress(ConfigError):
+            found.append(find(name))
+    return tuple(found)
 
 
 def own_drivers() -> tuple[Driver, ...]:

@@ -429,7 +429,8 @@ class Engine(Commands):
                 self._drive(order.fan, order.duty)
 
     def _tell_faults(self, faults: set[str]) -> None:
-        if self.clock.now() - self._started < allow(self.clock, SETTLING_S):
+        settling = self.clock.now() - self._started < allow(self.clock, SETTLING_S)
+        if settling or not self.wiring.fan:
             return
         for fault in sorted(faults - self._told_faults):
             subject, what = self._split_fault(fault)

@@ -32,6 +32,7 @@ from hwctl.model.units import Amps, Celsius, Joules, Ratio, Rpm, Volts, Watts
 
 BusKind = Literal["i2c", "gpio", "spi", "net"]
 DeviceRole = Literal["gauge", "outlet", "fan", "strip", "load", "control"]
+UsbNode = Literal["tty", "hidraw", "i2c-dev"]
 
 
 # --- buses, as drivers see them -------------------------------------------------------------
@@ -254,6 +255,18 @@ class GpioOptions(Options):
 
 
 @dataclass(frozen=True, slots=True)
+class UsbId:
+    """A USB device that a driver speaks to; udev rules are made from it."""
+
+    vendor: int
+    product: int
+    name: str
+    """In /dev/hwctl: "ch340" gives /dev/hwctl/ch340-1-1.2 for the one at port 1-1.2."""
+    node: UsbNode = "tty"
+    """What the kernel makes of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Driver:
     """What stands behind a name in the wiring file."""
 
@@ -275,3 +288,8 @@ class Driver:
     first_channel: int = 0
     min_speed_hz: int | None = None
     """SPI only, documentation: the slowest clock that the part takes."""
+    usb: tuple[UsbId, ...] = ()
+    """USB devices that it speaks to, or reaches its part through."""
+    full: Callable[[Any, int], bytes] | None = None
+    """Fans on I2C only: of options and channel, the bytes which, written to the part, drive that
+    fan at full. The service manager writes them when hwctl has ended, without Python."""

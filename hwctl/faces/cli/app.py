@@ -374,3 +374,57 @@ def _world(state_dir: Path | None, command: dict[str, Any]) -> None:
     from hwctl.faces.cli.serve import find_world  # noqa: PLC0415
 
     _print_json(find_world(state_dir).control(command))
+
+
+@app.command("doctor")
+def doctor(
+    config: Annotated[Path | None, typer.Argument(help="A rig's *.hwctl.toml.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What this machine has, lacks, and how to get it; changes nothing."""
+    from hwctl.faces.cli.doctor import doctor as look  # noqa: PLC0415
+
+    raise typer.Exit(look(config, as_json=as_json))
+
+
+@app.command("udev")
+def udev(
+    port: Annotated[str | None, typer.Option(help="A USB port, as in 1-1.2.")] = None,
+    name: Annotated[str | None, typer.Option(help="What is there: /dev/hwctl/NAME.")] = None,
+    kind: Annotated[str, typer.Option(help="tty, hidraw or i2c-dev.")] = "tty",
+) -> None:
+    """Print the udev rules, or one that names whatever stands at a USB port."""
+    from hwctl.faces.cli.doctor import rules  # noqa: PLC0415
+
+    match kind:
+        case "tty" | "hidraw" | "i2c-dev":
+            raise typer.Exit(rules(port, name, kind))
+        case _:
+            raise typer.BadParameter(f"`{kind}` is none of tty, hidraw, i2c-dev")
+
+
+Prefix = Annotated[Path, typer.Option(help="Where the head's root is.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
+
+
+@app.command("install")
+def install(
+    config: Annotated[Path | None, typer.Option("--config", help="A rig's *.hwctl.toml.")] = None,
+    command: Annotated[Path | None, typer.Option(help="hwctl, as the service starts it.")] = None,
+    prefix: Prefix = Path("/"),
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Put unit, rules, user and a starting rig in place; shows all of it and asks first."""
+    from hwctl.faces.cli.install import install as put  # noqa: PLC0415
+
+    raise typer.Exit(put(config, command=command, prefix=prefix, yes=yes, dry_run=dry_run))
+
+
+@app.command("uninstall")
+def uninstall(prefix: Prefix = Path("/"), yes: Yes = False, dry_run: DryRun = False) -> None:
+    """Take off what `hwctl install` put there, and nothing else."""
+    from hwctl.faces.cli.install import uninstall as take_off  # noqa: PLC0415
+
+    raise typer.Exit(take_off(prefix=prefix, yes=yes, dry_run=dry_run))
