@@ -86,6 +86,11 @@ class Senses:
         sample = seen.value if isinstance(seen.value, GaugeSample) else None
         return Side(sample, seen.taken, self.quality(key, now, stale_s))
 
+    def sample(self, key: str | None, now: float, stale_s: float) -> GaugeSample | None:
+        """A gauge's latest sample, if it may be acted upon."""
+        value = None if key is None else self.fresh(key, now, stale_s)
+        return value if isinstance(value, GaugeSample) else None
+
     def reading(self, key: str | None, name: str, now: float, stale_s: float) -> Reading:
         """One field of a gauge."""
         if key is None:

@@ -121,7 +121,8 @@ def _node(engine: "Engine", node_id: str, now: float) -> NodeState:
         meter = engine.wiring.outlet[outlet_id].meter
         if meter is not None:
             key = gauge_key(meter.device, meter.channel)
-            watts = engine.senses.reading(key, "watts", now, engine.gauge_stale_s).fresh
+            sample = engine.senses.sample(key, now, engine.gauge_stale_s)
+            watts = sample.watts if sample is not None else None
     until = engine.locating.get(node_id)
     return NodeState(
         id=node_id,
@@ -147,16 +148,16 @@ def _outlet(engine: "Engine", outlet_id: str, now: float) -> OutletState:
     outlet = engine.wiring.outlet[outlet_id]
     meter = outlet.meter
     key = gauge_key(meter.device, meter.channel) if meter is not None else None
-    stale = engine.gauge_stale_s
+    sample = engine.senses.sample(key, now, engine.gauge_stale_s)
     own = outlet_key(outlet_id)
     return OutletState(
         id=outlet_id,
         node=outlet.node,
         on=engine.outlet_on(outlet_id),
         read_back="true" if engine.reads_back[outlet.device] else "assumed",
-        volts=engine.senses.reading(key, "volts", now, stale).fresh,
-        amps=engine.senses.reading(key, "amps", now, stale).fresh,
-        watts=engine.senses.reading(key, "watts", now, stale).fresh,
+        volts=sample.volts if sample is not None else None,
+        amps=sample.amps if sample is not None else None,
+        watts=sample.watts if sample is not None else None,
         quality=engine.senses.quality(own, now, engine.outlet_stale_s),
         age_s=engine.senses.age(own, now),
     )

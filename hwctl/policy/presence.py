@@ -122,13 +122,15 @@ def step(
         os = Os.BOOTING if powered else Os.UNKNOWN
     else:
         os = Os.UNREACHABLE
-    return replace(
-        state,
-        os=os,
-        load=state.load.at(now, limits.stale_s),
-        celsius=state.celsius.at(now, limits.stale_s),
-        powered_since=since,
-    )
+    load, celsius = state.load.at(now, limits.stale_s), state.celsius.at(now, limits.stale_s)
+    if (
+        os is state.os
+        and load is state.load
+        and celsius is state.celsius
+        and since == state.powered_since
+    ):
+        return state  # as mostly; a copy for each of a thousand nodes takes 3 ms of a tick
+    return replace(state, os=os, load=load, celsius=celsius, powered_since=since)
 
 
 def quality(state: Presence, now: float, limits: Limits) -> Quality:
