@@ -12,7 +12,7 @@ export PYTHON
 # Another project's modules must not shadow ours.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help setup setup-dev demo test check bench lock clean
+.PHONY: help setup setup-dev demo test check lab bench lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name words; do \
@@ -35,6 +35,9 @@ test: setup-dev ## run the whole test suite (PYTEST_ARGS='-k fan')
 
 check: setup-dev ## format, lint, types, layers, generated files, pins
 	@scripts/check.sh
+
+lab: setup-dev ## the kernel lab: Debian's kernel in QEMU, as root (PYTEST_ARGS='tests/lab -k spi')
+	@lab/run.sh $(BIN)/python $(PYTEST_ARGS)
 
 bench: setup-dev ## measure every figure that the README states
 	@$(BIN)/python -m bench

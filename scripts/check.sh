@@ -31,6 +31,7 @@ check "layers" "$bin/lint-imports"
 check "generated: settings" "$bin/python" -m hwctl.config.docs --check
 check "generated: hardware" "$bin/python" -m hwctl.config.hardware --check
 check "generated: udev rules" "$bin/python" -m hwctl.config.udev --check
+check "generated: README's figures" "$bin/python" scripts/readme_figures.py --check
 check "pins in step with pyproject.toml" "$bin/python" scripts/pins.py check
 check "shell scripts parse" parse_shell
 

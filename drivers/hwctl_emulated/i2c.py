@@ -56,6 +56,7 @@ class EmulatedI2c:
         """Without power nothing on the bus answers."""
         self.faults: dict[int, Fault] = {}
         self._chips: dict[int, Chip] = {}
+        self._addressed: list[Chip] = []
 
     def place(self, address: int, chip: Chip, owner: str) -> None:
         """Put ``chip`` on the bus. :raises ConfigError: the address is taken or reserved."""
@@ -80,27 +81,34 @@ class EmulatedI2c:
         :raises OSError: ENXIO for a missing acknowledge, ETIMEDOUT for a held clock. Bytes that
             went out before it have had their effect, as on a real bus.
         """
-        result = bytearray()
-        open_chips: list[Chip] = []
         try:
-            for address, what in messages:
-                fault = self.faults.get(address)
-                chip = self._chips.get(address)
-                if chip is None or not self.powered or fault == "nak":
-                    raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
-                if fault == "timeout":
-                    raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
-                if fault is not None:
-                    if isinstance(what, int):
-                        result += (b"\xff" if fault == "ones" else b"\x00") * what
-                    continue
-                if chip not in open_chips:
-                    open_chips.append(chip)
-                result += _exchange(chip, what)
+            return b"".join([self.message(address, what) for address, what in messages])
         finally:
-            for chip in open_chips:
-                chip.stop()
-        return bytes(result)
+            self.stop()
+
+    def message(self, address: int, what: bytes | int) -> bytes:
+        """One message of a transaction, from its (repeated) START on; :meth:`stop` ends it.
+
+        :returns: what was read. :raises OSError: as :meth:`transact`.
+        """
+        fault = self.faults.get(address)
+        chip = self._chips.get(address)
+        if chip is None or not self.powered or fault == "nak":
+            raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+        if fault == "timeout":
+            raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+        if fault is not None:
+            stuck = b"\xff" if fault == "ones" else b"\x00"
+            return stuck * what if isinstance(what, int) else b""
+        if chip not in self._addressed:
+            self._addressed.append(chip)
+        return _exchange(chip, what)
+
+    def stop(self) -> None:
+        """STOP, which every chip hears that was addressed since the first START."""
+        addressed, self._addressed = self._addressed, []
+        for chip in addressed:
+            chip.stop()
 
     def i2c_rdwr(self, *messages: i2c_msg) -> None:
         """As ``smbus2.SMBus.i2c_rdwr``: read messages are filled in place."""

@@ -9,12 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from smbus2 import SMBus, i2c_msg
+from smbus2 import i2c_msg
 
+from hwctl.engine.i2c_dev import DevI2c
 from hwctl.model.drivers import GpioBus, I2cBus, SpiBus
 from hwctl.model.errors import (
     BusError,
-    DeviceBusyError,
     DeviceError,
     DeviceNotFoundError,
     DeviceTimeoutError,
@@ -68,11 +68,13 @@ class SmbusI2c:
                 where=where,
                 hint=f"compare the wiring with what `i2cdetect -y {self._name}` shows",
             )
-        if error.errno == errno.EBUSY:
-            return DeviceBusyError(
-                "a kernel driver owns it", where=where, hint="read it through /sys/class/hwmon"
+        if error.errno == errno.EOPNOTSUPP:
+            return DeviceError(
+                "the adapter knows SMBus only, which has no such transaction",
+                where=where,
+                hint="put the device on another adapter; `i2cdetect -F` shows what one can do",
             )
-        if error.errno in (errno.ETIMEDOUT, errno.EAGAIN):
+        if error.errno in (errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY):
             return DeviceTimeoutError(
                 "did not answer in time",
                 where=where,
@@ -81,7 +83,7 @@ class SmbusI2c:
         return BusError(
             f"the adapter failed: {error.strerror or error}",
             where=where,
-            hint="is it still plugged in?",
+            hint="was it unplugged? it is opened again by itself",
         )
 
 
@@ -200,7 +202,7 @@ class KernelBuses:
         match bus.kind:
             case "i2c":
                 try:
-                    return SmbusI2c(SMBus(bus.path), name)
+                    return SmbusI2c(DevI2c(bus.path, name), name)
                 except OSError as error:
                     raise opening_error(error, bus.path, name, "i2c") from error
             case "spi":

@@ -252,7 +252,16 @@ class BusWorker:
         # It may have been reset or replaced: it is opened and probed anew.
         entry.opened = None
         if isinstance(error, BusError):
-            self._opened = None
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """The bus is gone, with all that was on it. Closed, because an adapter that was pulled out
+        is gone for the kernel only when nobody has it open; until then no other can come."""
+        for entry in self._devices.values():
+            entry.opened = None
+        opened, self._opened = self._opened, None
+        if close := getattr(opened, "close", None):
+            close()
 
     def _worked(self, name: str) -> None:
         entry = self._devices[name]

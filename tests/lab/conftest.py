@@ -1,0 +1,164 @@
+"""What only the kernel lab has (`make lab`): Debian's kernel, drivers to load, adapters to plug in.
+
+Everywhere else these tests are skipped, with one line. In the lab nothing is skipped for want of
+a module: what does not load fails.
+"""
+
+import importlib.util
+import itertools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from hwctl.engine.buses import KernelBuses, SmbusI2c
+from hwctl.model.wiring import Bus
+from hwctl_emulated.i2c import EmulatedI2c
+from hwctl_emulated.usbip import Plug, TinyUsb
+
+I2C = Path("/sys/bus/i2c/devices")
+PATIENCE_S = 30.0
+"""How long the kernel may take to see a plug; only a failing test waits that long."""
+
+
+def _oracle() -> ModuleType:
+    """``oracle.py`` beside this file; test folders are no packages."""
+    name = "lab_oracle"
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("oracle.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+ORACLE = _oracle()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if "HWCTL_LAB" not in os.environ:
+        pytest.skip("the kernel lab's tests run in its guest: `make lab`, as root on Debian 12")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "judged" in metafunc.fixturenames:
+        metafunc.parametrize("judged", ORACLE.JUDGED, ids=lambda entry: entry.part)
+    if "unjudged" in metafunc.fixturenames:
+        metafunc.parametrize("unjudged", ORACLE.NOT_JUDGED, ids=lambda entry: entry.part)
+
+
+@pytest.fixture
+def oracle() -> ModuleType:
+    return ORACLE
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], Any]], Any]:
+    """What a function gives as soon as it is true: the kernel has its own time."""
+    return wait_for
+
+
+def wait_for(wanted: Callable[[], Any]) -> Any:
+    until = time.monotonic() + PATIENCE_S
+    while not (found := wanted()):
+        assert time.monotonic() < until, "it did not come"
+        time.sleep(0.005)
+    return found
+
+
+@pytest.fixture(scope="session")
+def load() -> Callable[..., None]:
+    """load("module", "option=value") as modprobe does."""
+
+    def load(module: str, *options: str) -> None:
+        done = subprocess.run(
+            ["modprobe", module, *options], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+    return load
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter that is plugged in, and its /dev/i2c-N."""
+
+    path: str
+    plug: Plug
+
+    @property
+    def folder(self) -> Path:
+        return I2C / Path(self.path).name
+
+    def bind(self, name: str, address: int) -> Path:
+        """Give the address to the kernel's driver for ``name``. :returns: the device."""
+        (self.folder / "new_device").write_text(f"{name} {address:#x}")
+        device = I2C / f"{self.path.removeprefix('/dev/i2c-')}-{address:04x}"
+        wait_for((device / "driver").exists)
+        return device
+
+
+_serials = (f"LAB{number:04}" for number in itertools.count())
+
+
+@pytest.fixture
+def plug_in(load) -> Iterator[Callable[..., Adapter]]:
+    """plug_in(bus) puts an adapter with the chips of ``bus`` into the next free port."""
+    for module in ("vhci_hcd", "i2c_tiny_usb", "i2c-dev"):
+        load(module)
+    plugs: list[Plug] = []
+
+    def plug_in(bus: EmulatedI2c, **options: Any) -> Adapter:
+        serial = next(_serials)
+        plug = Plug(TinyUsb(bus, serial=serial, **options), port=len(plugs))
+        plugs.append(plug)
+        return Adapter(wait_for(lambda: _path_of(serial)), plug)
+
+    yield plug_in
+    for plug in plugs:
+        plug.unplug()
+    wait_for(lambda: not any(_serial(folder) for folder in I2C.glob("i2c-*")))
+
+
+def _path_of(serial: str) -> str | None:
+    """/dev/i2c-N of the adapter with that serial number, once it is there."""
+    for folder in I2C.glob("i2c-*"):
+        if _serial(folder) == serial and Path(f"/dev/{folder.name}").exists():
+            return f"/dev/{folder.name}"
+    return None
+
+
+def _serial(adapter: Path) -> str:
+    """Of the USB device that the adapter is; empty for others, and for one that is just leaving."""
+    try:
+        # A link, from the physical place of which two up is the device.
+        return (adapter / "../../serial").read_text().strip()
+    except OSError:
+        return ""
+
+
+@pytest.fixture
+def opened(plug_in) -> Iterator[Callable[[str], SmbusI2c]]:
+    """opened("/dev/i2c-3") as hwctl opens it; closed at the end of the test.
+
+    Asks for ``plug_in``, so that this is done before the adapters are pulled out: the kernel
+    holds the USB hub until the last one has closed what hung on it (see test_lab_football.py).
+    """
+    buses: list[SmbusI2c] = []
+
+    def opened(path: str) -> SmbusI2c:
+        bus = KernelBuses().open("i2c1", Bus(kind="i2c", path=path))
+        assert isinstance(bus, SmbusI2c)
+        buses.append(bus)
+        return bus
+
+    yield opened
+    for bus in buses:
+        bus.close()

@@ -1,0 +1,205 @@
+"""An outlet that is on stays on: SIGKILL, restart, stop and start of the real service.
+
+The test plays systemd: it takes descriptors into its store (FDSTORE=1) and hands them to the next
+process from descriptor 3 on, as systemd does. The line is sampled throughout from gpio-sim's side.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import uuid
+from pathlib import Path
+
+import pytest
+
+SIM = Path("/sys/kernel/config/gpio-sim")
+HWCTL = Path(sys.executable).with_name("hwctl")
+LINE = 4
+START_S = 120.0
+"""The guest's processor is emulated."""
+
+WIRING = """
+[rig]
+name = "lab"
+[board]
+model = "kernel lab"
+[bus.gpio]
+kind = "gpio"
+path = "{label}"
+[supply.mains]
+kind = "mains"
+capacity_wh = 100.0
+[rail.5v]
+supply = "mains"
+volts = 5.0
+budget_amps = 10.0
+[device.relay]
+driver = "gpio_relay"
+bus = "gpio"
+pin = "GPIO4"
+[outlet.feed]
+device = "relay"
+rail = "5v"
+node = "n1"
+[node.n1]
+role = "compute"
+"""
+SETTINGS = """
+wiring = "lab.toml"
+[shutdown]
+stages = [["compute"]]
+"""
+
+
+class Systemd:
+    """The part of systemd that keeps descriptors."""
+
+    def __init__(self, folder: Path) -> None:
+        self.address = str(folder / "notify")
+        self.folder = folder
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.address)
+        self.socket.settimeout(START_S)
+        self.store: dict[str, int] = {}
+        self.pid = 0
+
+    def start(self) -> None:
+        """Start hwctl, with what is in the store; back when it is ready and has handed its line
+        over."""
+        names = list(self.store)
+        env = {**os.environ, "NOTIFY_SOCKET": self.address, "HWCTL_SOCKET": f"{self.folder}/s"}
+        held = [os.dup(self.store[name]) for name in names]
+
+        def pass_on() -> None:  # what systemd's own child does before it becomes the service
+            for index, fd in enumerate(held):
+                os.dup2(fd, 3 + index)
+            os.environ.update(env)
+            os.environ["LISTEN_PID"] = str(os.getpid())
+            os.environ["LISTEN_FDS"] = str(len(names))
+            os.environ["LISTEN_FDNAMES"] = ":".join(names)
+
+        words = [
+            str(HWCTL), "run", "--config", f"{self.folder}/lab.hwctl.toml", "--port", "0",
+            "--state-dir", f"{self.folder}/state",
+        ]  # fmt: skip
+        pid = os.fork()
+        if pid == 0:
+            pass_on()
+            os.closerange(3 + len(names), 256)
+            os.execv(words[0], words)
+        self.pid = pid
+        for fd in held:
+            os.close(fd)
+        self.hear(lambda said: said.startswith(b"READY=1"))
+        if not names:
+            self.hear(lambda said: said.startswith(b"FDSTORE=1"))
+
+    def hear(self, wanted) -> None:
+        """Listen until a message is there, keeping what is to be kept."""
+        while True:
+            said, fds, _, _ = socket.recv_fds(self.socket, 4096, 8)
+            for fd in fds:
+                name = said.partition(b"FDNAME=")[2].split(b"\n")[0].decode()
+                self.store[name] = fd
+            if wanted(said):
+                return
+
+    def end(self, how: signal.Signals) -> None:
+        os.kill(self.pid, how)
+        os.waitpid(self.pid, 0)
+
+    def close(self) -> None:
+        self.forget()
+        self.socket.close()
+
+    def forget(self) -> None:
+        for fd in self.store.values():
+            os.close(fd)
+        self.store = {}
+
+
+class Watched:
+    """A simulated chip of 16 lines; one of them is sampled all the time."""
+
+    def __init__(self) -> None:
+        self.label = f"lab-{uuid.uuid4().hex[:8]}"
+        self._config = SIM / self.label
+        bank = self._config / "bank0"
+        bank.mkdir(parents=True)
+        (bank / "num_lines").write_text("16")
+        (bank / "label").write_text(self.label)
+        (self._config / "live").write_text("1")
+        name = (bank / "chip_name").read_text().strip()
+        device = (self._config / "dev_name").read_text().strip()
+        self._line = Path(f"/sys/devices/platform/{device}/{name}/sim_gpio{LINE}")
+        (self._line / "pull").write_text("pull-down")
+        self.edges: list[bool] = []
+        self.samples = 0
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._sample)
+        self._last = self.level()
+        self._thread.start()
+
+    def level(self) -> bool:
+        return (self._line / "value").read_text() == "1\n"
+
+    def _sample(self) -> None:
+        while not self._ending.is_set():
+            now = self.level()
+            self.samples += 1
+            if now != self._last:
+                self._last = now
+                self.edges.append(now)
+
+    def close(self) -> None:
+        self._ending.set()
+        self._thread.join()
+        (self._config / "live").write_text("0")
+        for folder in sorted(self._config.glob("**/"), reverse=True):
+            folder.rmdir()
+
+
+@pytest.fixture
+def systemd(tmp_path):
+    made = Systemd(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def watched(load):
+    load("gpio-sim")
+    chip = Watched()
+    yield chip
+    chip.close()
+
+
+def test_an_outlet_that_is_on_stays_on(watched, systemd, tmp_path, eventually):
+    (tmp_path / "lab.toml").write_text(WIRING.format(label=watched.label))
+    (tmp_path / "lab.hwctl.toml").write_text(SETTINGS)
+    systemd.start()
+    assert len(systemd.store) == 1
+    assert watched.edges == [], "taking the line changed nothing"
+    subprocess.run(
+        [str(HWCTL), "power", "on", "n1", "--no-wait"], check=True, timeout=START_S,
+        env={**os.environ, "HWCTL_SOCKET": str(tmp_path / "s")},
+    )  # fmt: skip
+    eventually(lambda: watched.edges == [True])
+
+    for how in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+        systemd.end(how)
+        before = watched.samples
+        eventually(lambda before=before: watched.samples > before + 500)
+        systemd.start()
+        before = watched.samples
+        eventually(lambda before=before: watched.samples > before + 500)
+    assert watched.edges == [True], "no edge in all of that"
+    assert watched.level()
+
+    # Without the store this kernel lets the line fall to its pull: the store is what held it.
+    systemd.end(signal.SIGKILL)
+    systemd.forget()
+    eventually(lambda: watched.edges == [True, False])
