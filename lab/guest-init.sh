@@ -20,11 +20,12 @@ mount -t configfs configfs /sys/kernel/config
 busybox ip link set lo up
 
 cd "$(cat /mnt/checkout)" || exit
-# $1: name of the result; the rest is pytest's
+# $1: name of the result; the rest is pytest's. A test that hangs is shown where it stands.
 tests() {
     name=$1
     shift
     "$python" -m pytest -p no:cacheprovider -p no:hypothesispytest --basetemp=/run/tmp/pytest \
+        -o faulthandler_timeout=60 -o faulthandler_exit_on_timeout=true \
         -o "junit_suite_name=$name" --junit-xml="/mnt/$name.xml" "$@"
 }
 

@@ -54,6 +54,22 @@ stages = [["compute"]]
 """
 
 
+PASS_ON = """
+import fcntl, os, sys
+names, *rest = sys.argv[1:]
+cut = rest.index("--")
+high = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 100) for fd in rest[:cut]]
+for index, fd in enumerate(high):
+    os.dup2(fd, 3 + index)
+os.environ.update(
+    LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(high)), LISTEN_FDNAMES=names
+)
+os.closerange(3 + len(high), 256)
+os.execv(rest[cut + 1], rest[cut + 1 :])
+"""
+"""What systemd's own child does before it becomes the service."""
+
+
 class Systemd:
     """The part of systemd that keeps descriptors."""
 
@@ -64,35 +80,19 @@ class Systemd:
         self.socket.bind(self.address)
         self.socket.settimeout(START_S)
         self.store: dict[str, int] = {}
-        self.pid = 0
+        self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start hwctl, with what is in the store; back when it is ready and has handed its line
         over."""
         names = list(self.store)
-        env = {**os.environ, "NOTIFY_SOCKET": self.address, "HWCTL_SOCKET": f"{self.folder}/s"}
-        held = [os.dup(self.store[name]) for name in names]
-
-        def pass_on() -> None:  # what systemd's own child does before it becomes the service
-            for index, fd in enumerate(held):
-                os.dup2(fd, 3 + index)
-            os.environ.update(env)
-            os.environ["LISTEN_PID"] = str(os.getpid())
-            os.environ["LISTEN_FDS"] = str(len(names))
-            os.environ["LISTEN_FDNAMES"] = ":".join(names)
-
         words = [
+            sys.executable, "-c", PASS_ON, ":".join(names), *map(str, self.store.values()), "--",
             str(HWCTL), "run", "--config", f"{self.folder}/lab.hwctl.toml", "--port", "0",
             "--state-dir", f"{self.folder}/state",
         ]  # fmt: skip
-        pid = os.fork()
-        if pid == 0:
-            pass_on()
-            os.closerange(3 + len(names), 256)
-            os.execv(words[0], words)
-        self.pid = pid
-        for fd in held:
-            os.close(fd)
+        env = {**os.environ, "NOTIFY_SOCKET": self.address, "HWCTL_SOCKET": f"{self.folder}/s"}
+        self.process = subprocess.Popen(words, env=env, pass_fds=list(self.store.values()))
         self.hear(lambda said: said.startswith(b"READY=1"))
         if not names:
             self.hear(lambda said: said.startswith(b"FDSTORE=1"))
@@ -108,8 +108,9 @@ class Systemd:
                 return
 
     def end(self, how: signal.Signals) -> None:
-        os.kill(self.pid, how)
-        os.waitpid(self.pid, 0)
+        assert self.process is not None
+        self.process.send_signal(how)
+        self.process.wait(START_S)
 
     def close(self) -> None:
         self.forget()
