@@ -1,6 +1,6 @@
 """Lithium-ion cells in series: open-circuit voltage by charge, internal resistance, energy.
 
-The curve is that of an LG M50 21700 at C/30 (PyBaMM's Chen2020, shared facts section 4).
+The curve is that of an LG M50 21700 at C/30 (PyBaMM's Chen2020).
 """
 
 from bisect import bisect_right
@@ -32,7 +32,7 @@ EMPTY_VOLTS = 2.8
 """Under load, of the weakest cell: the pack's protection opens (untuned)."""
 FULL_VOLTS = 4.2
 OHMS_AT_5_AH = 0.035
-"""Of one 5 Ah cell (shared facts, section 4)."""
+"""Of one 5 Ah cell (PyBaMM's Chen2020)."""
 SPREAD = 0.005
 """Cells of one pack differ by this much in capacity (untuned)."""
 COULOMBS_PER_AMP_HOUR = 3600.0

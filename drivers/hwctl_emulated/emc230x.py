@@ -3,7 +3,7 @@
 Source: SMSC data sheets EMC2301 and EMC2302 (revision 1.1 and 1.2, pages read at pdf.ic37.com,
 elcodis.com and datasheetandpdf.com): register map and defaults pp. 23-25, status bits p. 26,
 block read p. 15, watchdog p. 21 (section 4.8), valid tach count p. 36, tach target p. 37; rpm
-arithmetic from the kernel's emc2305.c (shared facts). The closed speed loop (EN_ALGO, bit 7 of
+arithmetic from the kernel's emc2305.c. The closed speed loop (EN_ALGO, bit 7 of
 fan configuration 1) is not modelled: the drive stays what it was.
 
 Undefined registers read 00h and ignore writes. A block read goes on to the next register.

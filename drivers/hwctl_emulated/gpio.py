@@ -2,7 +2,7 @@
 
 The level of a line lives here and in nobody's program: a program that dies leaves its outputs as
 they were latched, as a Pi's GPIO block does (unverified; on gpio-sim lgpio's close turned them
-into inputs, see the facts of the kernel lab).
+into inputs, as gpio-sim shows it).
 """
 
 import errno

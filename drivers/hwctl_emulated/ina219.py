@@ -1,6 +1,7 @@
 """INA219: the device side of a 26 V current monitor.
 
-Source: shared facts on the register map (kernel drivers/hwmon/ina2xx.c, adafruit_ina219.py); the
+Source: the register map as other drivers have it
+(kernel drivers/hwmon/ina2xx.c, adafruit_ina219.py); the
 TI datasheet SBOS448 for error sizes (unverified).
 
 ============  ==  =========================================================

@@ -1,6 +1,7 @@
 """INA228: the device side of an 85 V power, energy and charge monitor.
 
-Source: shared facts on the register map (adafruit_ina228.py, kernel drivers/hwmon/ina238.c) and
+Source: the register map as other drivers have it
+(adafruit_ina228.py, kernel drivers/hwmon/ina238.c) and
 TI's document viewer, INA229-Q1 SLYS023 section 8.1.2, for the arithmetic and "If the value loaded
 into the SHUNT_CAL register is zero, the current value reported ... is also zero". Reset values,
 offsets and the clearing of flags by reading are from memory of SLYS021 (unverified), but for

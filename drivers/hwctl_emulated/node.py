@@ -16,7 +16,7 @@ HALT_S = (6.0, 15.0)
 DIRTY_FROM = 0.4
 """Part of a boot after which file systems are mounted for writing (untuned)."""
 SOFT_CELSIUS, HARD_CELSIUS = 80.0, 85.0
-"""Where a Pi's firmware slows its cores (shared facts, section 1.3)."""
+"""Where a Pi's firmware slows its cores (soft and hard limit; unverified)."""
 HEAT_CAPACITY = 30.0
 """Joules per degree of board and heat sink (untuned)."""
 HEATING = 0.8

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 BUFSIZ = 4096
-"""Most bytes in one transfer: spidev's default ``bufsiz`` (facts of the kernel lab)."""
+"""Most bytes in one transfer: spidev's default ``bufsiz`` (its module parameter)."""
 KEPT = 16
 """How many transfers are remembered."""
 

@@ -1,9 +1,9 @@
 """A strip of WS281x LEDs: reads its bits from the wire by how long it is high, as the LEDs do.
 
-Timing from the shared facts (WS2812B: high for 0.40 us is a 0, for 0.80 us a 1, each ±150 ns, low
-for at least 0.45 us - 150 ns, 280 us low ends a frame). Those bounds give just the range of
-clocks that Hyperion documents for its 4-bit patterns, 2.106 to 3.075 MHz. Low times may be longer
-than documented, as Hyperion's slowest clock needs 1.45 us after a 0.
+Timing of the WS2812B's data sheet, as others quote it (unverified): high for 0.40 us is a 0, for
+0.80 us a 1, each ±150 ns; low for at least 0.45 us - 150 ns; 280 us low ends a frame. Those bounds
+give just the range of clocks that Hyperion documents for its 4-bit patterns, 2.106 to 3.075 MHz.
+Low times may be longer than documented, as Hyperion's slowest clock needs 1.45 us after a 0.
 """
 
 from hwctl.model.errors import ConfigError
@@ -16,7 +16,7 @@ LOW_S = (0.30e-6, 1.75e-6)
 RESET_S = 280e-6
 
 WHITE_AMPS = 0.055
-"""One LED with all channels full (WLED's default; shared facts)."""
+"""One LED with all channels full (WLED's default)."""
 IDLE_AMPS = 0.001
 """One black LED."""
 

@@ -5,8 +5,8 @@ name. The file in the checkout holds the drivers of this distribution only; ``hw
 one from all that are installed, with the groups that the machine has.
 
 Sources     udev(7) and systemd-udevd 252 for the language; liquidctl's 71-liquidctl.rules for
-            naming a file so that it is read before 73-seat-late.rules (facts of the packaging
-            report); device classes as /proc/devices lists them
+            naming a file so that it is read before 73-seat-late.rules; device classes as
+            /proc/devices lists them
 """
 
 import re

@@ -29,7 +29,7 @@ from hwctl.policy import cooling, lighting, shutdown
 
 TICK_BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 LOCATE_S = 1800.0
-"""A locate light goes out by itself, as Oracle's does (facts on air and light, 3.1)."""
+"""A locate light goes out by itself, as Oracle's servers do (unverified)."""
 
 
 class Commands:

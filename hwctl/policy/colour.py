@@ -25,13 +25,13 @@ DIM_WHITE = bytes((85, 85, 85))
 
 COOL_CELSIUS = 30.0
 HOT_CELSIUS = 80.0
-"""The ends of the ramp. 80 °C is the Pi's soft limit (facts, 1.3)."""
+"""The ends of the ramp. 80 °C is the Pi's soft limit (unverified)."""
 
 STEPS = 64
 """Levels of :func:`dimmer`."""
 ENCODING = 2.2
 """Exponent between a value and its light, near enough to sRGB and to what strips are driven with
-(2.2 to 2.8, facts, 2.3)."""
+(2.2 to 2.8 are usual)."""
 
 
 def _dim_table(level: int) -> bytes:

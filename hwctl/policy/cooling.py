@@ -23,7 +23,7 @@ STAND_S = 1.0
 """The same for a fan driven below its start duty, where standing still is no defect."""
 KICK_S = 1.0
 """Full power for a fan that stands still; Intel's 4-wire specification allows for a start-up
-surge of 1 s (quoted in facts, 1.3; the specification itself unverified)."""
+surge of 1 s (the specification itself was not seen: unverified)."""
 START_KICK_S = 0.5
 """Full power for a fan that is to start below its start duty. Klipper's default is 0.1 s."""
 START_HOLD_S = 2.0
@@ -90,7 +90,7 @@ class FanMemory:
     hold_until: float = -math.inf
     least: float = 0.0
     """Its start duty, once it was found to stop below it; starting and stopping all the time is
-    what annoys people (raspberrypi/linux#4218, quoted in facts, 1.2)."""
+    what annoys people (raspberrypi/linux#4218)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,9 +38,9 @@ MODES = ("load", "battery", "off")
 """``load``: nodes and charge. ``battery``: the charge on the whole strip. ``off``: dark. A node
 that is to be located shows in every mode."""
 PEAK_S = 2.0
-"""A peak is marked for so long (facts, 3.2)."""
+"""A peak is marked for so long; untuned."""
 NEAR_S = 10.0
-"""The countdown blinks when so little is left (facts, 3.2)."""
+"""The countdown blinks when so little is left; untuned."""
 ALARM_BRIGHTNESS = 0.1
 """``locate`` and ``fail`` are shown at least so bright, whatever the ceilings. Untuned."""
 

@@ -16,7 +16,7 @@ from hwctl.policy import colour
 
 ATTACK_S = 0.1
 RELEASE_S = 1.0
-"""Time constants of a bar that grows and one that shrinks (facts, 3.2)."""
+"""Time constants of a bar that grows and one that shrinks; untuned."""
 BREATH_HZ = 0.25
 BREATH_LOW = 0.35
 """The least share of its value that a breathing pixel falls to. Untuned."""

@@ -61,7 +61,7 @@ _CANCELLABLE = frozenset({Step.HALT, Step.PROVE_HALT, Step.ADMIT, Step.REBOOT})
 RESTARTED = "hwctl was restarted meanwhile"
 """The outcome of an action that was ordered by a process which is gone."""
 DEAD_VOLTS = 0.5
-"""A feed below this has let go of its board (facts on Pi hold-up; untuned)."""
+"""A feed below this has let go of its board (untuned)."""
 DEAD_WATTS = 0.3
 """Above this a feed that reads back off is not off: a welded contact. Untuned."""
 DRAIN_PATIENCE = 10.0

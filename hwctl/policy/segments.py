@@ -26,9 +26,9 @@ from hwctl.policy.pixels import (
 )
 
 OVERHEAT_CELSIUS = 80.0
-"""The Pi's soft limit, where it begins to throttle (facts, 1.3)."""
+"""The Pi's soft limit, where it begins to throttle (unverified)."""
 STALE_LIGHT = 0.25
-"""Share of the light that a stale bar keeps (facts, 3.2)."""
+"""Share of the light that a stale bar keeps; untuned."""
 NOTCHES = (0.25, 0.5, 0.75)
 NOTCHES_FROM = 8
 """A charge bar shorter than this has no room for notches."""

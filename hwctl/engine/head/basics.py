@@ -10,7 +10,7 @@ PYTHON = (3, 11)
 KERNEL = (5, 10)
 """GPIO uAPI v2: in Linux since 5.10 (hwctl.engine.gpio_uapi)."""
 STORE_SURVIVES = 254
-"""systemd: FileDescriptorStorePreserve= (its NEWS, version 254, as the issue's facts cite it)."""
+"""systemd: FileDescriptorStorePreserve= (its NEWS, version 254; unverified)."""
 UNIT = "hwctl.service"
 DROP_IN = f"/etc/systemd/system/{UNIT}.d/keep-descriptors.conf"
 CONFIG_TXT = ("/boot/firmware/config.txt", "/boot/config.txt")
