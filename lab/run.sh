@@ -7,7 +7,7 @@
 #   with arguments, pytest is run with just those, e.g. tests/lab -k oracle
 #
 # Exit status: 0 all passed, 77 skipped because this machine cannot (one line says why), else
-# failed. Results: build/lab/*.xml (JUnit), serial.log, dmesg.log. A skip is a result as well.
+# failed. Results: build/lab/*.xml (JUnit); a skip is a result as well.
 #
 # Needs root and Debian 12 on x86-64, and takes the rest from apt. What it builds is kept in
 # ${XDG_CACHE_HOME:-~/.cache}/hwctl-lab. The guest sees this machine's whole /, read-only.
@@ -33,21 +33,24 @@ command -v apt-get >/dev/null || skip "it needs apt-get, and there is none"
 [[ $(. /etc/os-release && echo "$ID${VERSION_ID:-}") == debian12 ]] ||
     skip "it is made for the kernel of Debian 12, and this is another system"
 
-packages=(qemu-system-x86 busybox-static kmod)
-install() {
-    apt-get -qq -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 install -y --no-install-recommends \
-        "${packages[@]}" >/dev/null && apt-cache show linux-image-amd64 >/dev/null
+apt_get() {
+    apt-get -qq -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 "$@" >/dev/null
 }
-if ! command -v qemu-system-x86_64 busybox modprobe >/dev/null || ! apt-cache show linux-image-amd64 >/dev/null 2>&1; then
-    # The package lists may be missing, or older than the archive.
-    install 2>/dev/null || { apt-get -qq -o Acquire::Retries=3 update && install; } ||
-        skip "QEMU or the kernel cannot be had through apt-get"
+ready() {
+    type -P qemu-system-x86_64 >/dev/null && type -P busybox >/dev/null &&
+        type -P modprobe >/dev/null && apt-cache show linux-image-amd64 >/dev/null 2>&1
+}
+if ! ready; then
+    apt_get update || skip "apt-get cannot reach its packages"
+    apt_get install -y --no-install-recommends qemu-system-x86 busybox-static kmod || true
+    ready || skip "QEMU, busybox, kmod or the kernel cannot be had through apt-get"
 fi
 
-cache=$(lab/build.sh "${XDG_CACHE_HOME:-$HOME/.cache}/hwctl-lab") || {
-    apt-get -qq -o Acquire::Retries=3 update
-    cache=$(lab/build.sh "${XDG_CACHE_HOME:-$HOME/.cache}/hwctl-lab")
+build() {
+    lab/build.sh "${XDG_CACHE_HOME:-$HOME/.cache}/hwctl-lab"
 }
+# Package lists that are older than the archive name packages that are no longer there.
+cache=$(build) || { apt_get update && cache=$(build); }
 # Compiled here in a second, in the guest in ten.
 "$python" -m compileall -q hwctl drivers
 exec "$python" lab/boot.py --cache "$cache" --out "$out" --python "$python" -- "$@"
