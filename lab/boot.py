@@ -7,8 +7,8 @@ runs just those. Exit status: 0 if all passed, else 1. Results: OUT/*.xml; what 
 and its kernel's log: OUT/NAME/serial.log and dmesg.log.
 
 Always TCG: where /dev/kvm exists and cannot run this kernel, QEMU would hang instead of falling
-back. One processor for each guest: with two, whole guests were seen to stand still for ever (perhaps
-because the kernel rewrites its own code on both). No network.
+back. One processor for each guest: with two, whole guests were seen to stand still for ever. No
+network.
 """
 
 import argparse
