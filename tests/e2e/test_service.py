@@ -167,3 +167,21 @@ def test_systemd_is_told(service: Any, tmp_path: Any) -> None:
         last = b""
         while last != b"STOPPING=1":
             last = systemd.recv(1000)
+
+
+def test_check_and_run_refuse_bad_files_with_their_line(service: Any) -> None:
+    service.edit("brightness = 0.5", "brightnes = 0.5")
+    text = service.config.read_text().splitlines()
+    line = next(n for n, words in enumerate(text, 1) if words.startswith("brightnes"))
+    for words in (
+        ("check", str(service.config)),
+        ("run", "--config", str(service.config), "--emulate", "--port", "0"),
+    ):
+        said = service.hwctl(*words, expect=1)
+        assert f"{service.config}:{line}: " in said
+        assert "brightness" in said, "the nearest known key"
+    wiring = service.folder / "football.toml"
+    wiring.write_text(wiring.read_text().replace("address = 0x41", "address = 0x40"))
+    said = service.hwctl("check", str(wiring), expect=1)
+    assert "bank-in" in said
+    assert "bank-out" in said
