@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import faces, frame, machine, report, scrape, service, strip, ticks
+from bench import faces, frame, machine, power, report, scrape, service, strip, ticks
 from bench.figure import Figure, Job, Result, Setup, limit_line, line
 
 JOBS: tuple[Job, ...] = (
@@ -22,6 +22,7 @@ JOBS: tuple[Job, ...] = (
     *ticks.JOBS,
     *faces.JOBS,
     *service.JOBS,
+    *power.JOBS,
 )
 FIGURES: tuple[Figure, ...] = tuple(figure for job in JOBS for figure in job.figures)
 

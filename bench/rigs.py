@@ -48,11 +48,6 @@ path = "/dev/i2c-{number}"
 kind = "gpio"
 path = "relay-board-{rack}"
 
-[rail.rack-{rack}]
-supply = "main"
-volts = 5.1
-budget_amps = 40.0
-
 [device.fans-{rack}]
 driver = "emc230x"
 bus = "i2c-{rack}"
@@ -77,7 +72,7 @@ shunt_ohms = 0.01
 
 [outlet.feed-{node}]
 device = "relay-{node}"
-rail = "rack-{rack}"
+rail = "{rail}"
 node = "n{node}"
 meter = {{ device = "meter-{node}" }}
 
@@ -100,19 +95,40 @@ control = {{ driver = "ssh", address = "10.{a}.{b}.{c}", user = "hwctl" }}
 """
 
 
-def write(nodes: int, folder: Path) -> Path:
-    """Write a rig of ``nodes`` nodes. :returns: its settings file."""
+_RAIL = """
+[rail.{name}]
+supply = "main"
+volts = 5.1
+budget_amps = {amps}
+"""
+
+
+def write(
+    nodes: int, folder: Path, *, one_rail_amps: float | None = None, node_keys: str = ""
+) -> Path:
+    """Write a rig of ``nodes`` nodes.
+
+    :param one_rail_amps: all on one rail with this budget; else a rail of 40 A for each rack.
+    :param node_keys: lines for each node's table.
+    :returns: its settings file.
+    """
     wiring = [_HEAD.format(nodes=nodes, leds=LEDS, capacity=25.0 * nodes)]
+    if one_rail_amps is not None:
+        wiring.append(_RAIL.format(name="all", amps=one_rail_amps))
     settings = [_SETTINGS]
     for node in range(nodes):
         rack, place = divmod(node, RACK)
         if place == 0:
             wiring.append(_RACK.format(rack=rack, number=rack + 1))
+            if one_rail_amps is None:
+                wiring.append(_RAIL.format(name=f"rack-{rack}", amps=40.0))
         wiring.append(
             _NODE.format(
                 node=node, rack=rack, line=place + 4, address=0x40 + place,
                 role="orchestrator" if node == 0 else "compute",
+                rail=f"rack-{rack}" if one_rail_amps is None else "all",
             )
+            + node_keys
         )  # fmt: skip
         settings.append(_HOST.format(node=node, a=42, b=node // 200, c=node % 200 + 10))
     (folder / "racks.toml").write_text("".join(wiring))

@@ -13,7 +13,8 @@ from bench.children import running, said, until
 from bench.figure import ROOT, Figure, Job, Result, Setup
 from bench.measure import WINDOW_S, CpuOfSelf, rounds_of
 from hwctl.engine.clock import RealClock
-from hwctl.engine.network import HostEntry, Network, RealNet
+from hwctl.engine.net import RealNet
+from hwctl.engine.network import HostEntry, Network
 from hwctl.engine.workers import Report
 from hwctl.model.drivers import LoadSample
 from hwctl_drivers.node_exporter import NodeExporter, NodeExporterOptions
@@ -81,7 +82,7 @@ def _ours(ports: list[int], windows: int) -> Result:
         )
         for index, port in enumerate(ports)
     ]
-    network = Network(net, hosts, clock, report, lambda _health: None)
+    network = Network(hosts, (), clock, report, lambda _health: None)
     network.start()
     time.sleep(2.5)  # for all connections to be open
     before, cpu = heard.total(), CpuOfSelf()

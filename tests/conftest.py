@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +96,8 @@ class Stage:
         """Whether its relay is really on."""
         outlet = self.loaded.wiring.outlet_of(node)
         assert outlet is not None
-        return self.world.parts.relays[self.loaded.wiring.outlet[outlet].device].on
+        wired = self.loaded.wiring.outlet[outlet]
+        return self.world.parts.switches[wired.device].relay(wired.channel)
 
     def dirty(self) -> int:
         """How often power was lost with file systems open for writing."""
@@ -125,7 +128,7 @@ def rehearsal(football_loaded: Loaded, tmp_path: Path) -> Iterator[MakeStage]:
         journal = open_journal(state_dir)
         stage = Stage(loaded, state_dir, world, journal, Rehearsal(loaded, world, journal))
         for outlet, wired in loaded.wiring.outlet.items():
-            relay = world.parts.relays[wired.device]
+            relay = world.parts.switches[wired.device]
             relay.lines.watch(relay.line, _noting(stage, outlet, relay.active_low))
         made.append(stage)
         return stage
@@ -140,3 +143,69 @@ def _noting(stage: Stage, outlet: str, active_low: bool) -> Callable[[bool], Non
         stage.edges.append((stage.world.now, outlet, level != active_low))
 
     return note
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate and its key, as files."""
+
+    cert: Path
+    key: Path
+
+
+MakePair = Callable[..., Pair]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> MakePair:
+    """make(name="rig", days=1, age_days=0, signed_by=None, purpose="SERVER_AUTH"): for the names
+    rig.test and 127.0.0.1, signed by itself or by another pair."""
+
+    def make(
+        name: str = "rig",
+        *,
+        days: float = 1.0,
+        age_days: float = 0.0,
+        signed_by: Pair | None = None,
+        purpose: str = "SERVER_AUTH",
+        passphrase: bytes | None = None,
+    ) -> Pair:
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        own = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{name}.test")])
+        issuer, signer = subject, own
+        if signed_by is not None:
+            issuer = x509.load_pem_x509_certificate(signed_by.cert.read_bytes()).subject
+            signer = serialization.load_pem_private_key(signed_by.key.read_bytes(), None)
+        start = datetime.now(UTC) - timedelta(days=age_days)
+        names = [x509.DNSName("rig.test"), x509.IPAddress(ip_address("127.0.0.1"))]
+        usage = getattr(x509.ExtendedKeyUsageOID, purpose)
+        cert = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(own.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(start)
+            .not_valid_after(start + timedelta(days=days))
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=signed_by is None, path_length=None), True)
+            .sign(signer, hashes.SHA256())
+        )
+        pair = Pair(tmp_path / f"{name}.pem", tmp_path / f"{name}.key")
+        pair.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+        locked = (
+            serialization.BestAvailableEncryption(passphrase)
+            if passphrase
+            else serialization.NoEncryption()
+        )
+        pair.key.write_bytes(
+            own.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
+        )
+        return pair
+
+    return make

@@ -12,26 +12,17 @@ Quirks      - Boards with optocouplers are mostly active low: a low line pulls t
             - gpiozero's lgpio pins become inputs when they are first looked at: the bus must
               bring a factory whose pins do not.
             - gpiozero turns a line back into an input when its device is closed or collected,
-              which would switch the relay; :class:`_Line` therefore never closes.
+              which would switch the relay; a ``DrivenLine`` therefore never closes.
             - The line's level is read back, not the contact: a welded contact is only seen by
               the feed's gauge.
 """
 
-import errno
 from typing import Literal
 
-from gpiozero import (
-    BadPinFactory,
-    GPIOPinInUse,
-    GPIOZeroError,
-    OutputDevice,
-    PinInvalidPin,
-    PinSetInput,
-)
 from pydantic import Field
 
 from hwctl.model.drivers import Driver, GpioBus, GpioOptions
-from hwctl.model.errors import BusError, DeviceBusyError, DeviceNotFoundError, HwctlError
+from hwctl_drivers._gpio_line import DrivenLine, adopted, in_our_words
 
 
 class GpioRelayOptions(GpioOptions):
@@ -48,20 +39,14 @@ class GpioRelayOptions(GpioOptions):
         return self.active_low == (self.contact == "normally-closed")
 
 
-class _Line(OutputDevice):  # type: ignore[misc]  # gpiozero has no type hints
-    """An output that is never turned back into an input."""
-
-    def close(self) -> None:
-        """Leave the line as it is."""
-
-
 class GpioRelay:
     """One relay. ``channel`` is ignored: there is one."""
 
     def __init__(self, bus: GpioBus, options: GpioRelayOptions) -> None:
         self._bus = bus
         self._options = options
-        self._line: _Line | None = None
+        self._where = f"relay at {options.pin}"
+        self._line: DrivenLine | None = None
 
     def probe(self) -> None:
         """Claim the line as it is, once."""
@@ -71,68 +56,23 @@ class GpioRelay:
         """Whether the line is where it is when the node is on."""
         del channel
         line = self._claimed()
-        try:
+        with in_our_words(self._where):
             return bool(line.value)
-        except HwctlError:
-            raise
-        except (GPIOZeroError, OSError) as error:
-            raise self._explained(error) from error
 
     def set(self, channel: int, on: bool) -> None:
         """Set the line; nothing else waits, retries or checks."""
         del channel
         line = self._claimed()
-        try:
+        with in_our_words(self._where):
             line.value = on
-        except HwctlError:
-            raise
-        except (GPIOZeroError, OSError) as error:
-            raise self._explained(error) from error
 
-    def _claimed(self) -> _Line:
+    def _claimed(self) -> DrivenLine:
         if self._line is None:
-            try:
-                factory = self._bus.factory
-                level = bool(factory.pin(self._options.pin).state)
-                on_is_high = self._options.on_is_high
-                self._line = _Line(
-                    self._options.pin,
-                    active_high=on_is_high,
-                    initial_value=level == on_is_high,
-                    pin_factory=factory,
+            with in_our_words(self._where):
+                self._line = adopted(
+                    self._bus, self._options.pin, on_is_high=self._options.on_is_high
                 )
-            except HwctlError:
-                raise
-            except (GPIOZeroError, OSError) as error:
-                raise self._explained(error) from error
         return self._line
-
-    def _explained(self, error: Exception) -> HwctlError:
-        where = f"relay at {self._options.pin}"
-        if isinstance(error, PinInvalidPin):
-            return DeviceNotFoundError(
-                "the board has no such pin",
-                where=where,
-                hint='name it as "J8:11" or "GPIO17"; `pinout` draws the header',
-            )
-        taken = isinstance(error, GPIOPinInUse | PinSetInput)
-        if taken or getattr(error, "errno", None) == errno.EBUSY:
-            return DeviceBusyError(
-                f"another device or program holds the line: {error}",
-                where=where,
-                hint="`gpioinfo` names who holds it; an overlay or a second hwctl is usual",
-            )
-        if isinstance(error, BadPinFactory):
-            return BusError(
-                f"no way to GPIO lines on this machine: {error}",
-                where=where,
-                hint="`hwctl doctor` says what is missing",
-            )
-        return BusError(
-            f"the GPIO chip failed: {error}",
-            where=where,
-            hint="`ls -l /dev/gpiochip*` shows who may use it: join the group gpio",
-        )
 
 
 DRIVER = Driver(

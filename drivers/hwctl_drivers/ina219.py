@@ -21,6 +21,7 @@ from pydantic import Field
 from hwctl.model.drivers import Driver, GaugeSample, I2cBus, I2cOptions
 from hwctl.model.errors import DeviceDataError, DeviceMismatchError
 from hwctl.model.units import Amps, Volts, Watts
+from hwctl_drivers._hwmon import Monitor, gauge
 
 SHUNT_LSB = 10e-6
 """Volts per step. ina2xx.c, shunt_div 100."""
@@ -157,5 +158,6 @@ DRIVER = Driver(
     roles=frozenset({"gauge"}),
     options=Ina219Options,
     open=Ina219,
+    kernel=gauge(Monitor(frozenset({"ina219", "ina220"}), volts=(0.0, 32.0), shunt_full=320)),
     proof="register values that Linux' ina2xx driver decoded the same way",
 )

@@ -93,6 +93,7 @@ class Bank:
         self.full = False
 
     def step(self, watts: float, mains: bool, seconds: float) -> None:
+        self.pack.amps = 0.0
         if mains:
             self._alive = True
             taken = self._on_mains(watts, seconds)

@@ -70,6 +70,8 @@ class Pack:
         ]
         self._cell_ohms = OHMS_AT_5_AH * 5 / amp_hours
         self._charges = [charge] * series
+        self.amps = 0.0
+        """Out of the cells (positive) or into them, when it last flowed."""
         self.set_charge(charge)
 
     @property
@@ -80,6 +82,16 @@ class Pack:
     def volts(self) -> float:
         """At rest."""
         return sum(map(open_circuit_volts, self._charges))
+
+    @property
+    def cell_volts(self) -> float:
+        """Of one cell, under load."""
+        return (self.volts - self.amps * self.ohms) / len(self._charges)
+
+    @property
+    def cell_amps(self) -> float:
+        """What :attr:`amps` would be if the cells were not in series but in parallel."""
+        return self.amps * len(self._charges)
 
     @property
     def joules(self) -> float:
@@ -124,6 +136,7 @@ class Pack:
 
     def flow(self, amps: float, seconds: float) -> None:
         """Let ``amps`` out of (positive) or into (negative) all cells."""
+        self.amps = amps
         self._charges = [
             min(1.0, max(0.0, charge - amps * seconds / capacity))
             for capacity, charge in zip(self._capacities, self._charges, strict=True)

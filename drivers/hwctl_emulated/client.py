@@ -4,6 +4,7 @@ Light on purpose (no ssh, no server parts, no files of the rig parsed): it lives
 counts for hwctl's memory and start.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import os
@@ -14,14 +15,14 @@ import sys
 import threading
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smbus2 import i2c_msg
 
-from hwctl.model.errors import BusError, ConfigError, RequestError
+from hwctl.model.errors import BusError, ConfigError, HostError, RequestError
 from hwctl_emulated.i2c import deliver, to_messages
 from hwctl_emulated.spi import BUFSIZ
 from hwctl_emulated.wire import Unpacker, connect, pack
@@ -146,6 +147,54 @@ class _Spi:
         self._link.close()
 
 
+class _Hid:
+    """One HID device: :class:`hwctl.model.drivers.HidBus`, with the kernel's OSErrors."""
+
+    def __init__(self, link: _Link, bus: str) -> None:
+        self._link = link
+        self._bus = bus
+
+    def get_feature(self, report: int, length: int) -> bytes:
+        return self._ask("get_feature", report, length=length)
+
+    def set_feature(self, report: int, data: bytes) -> None:
+        self._ask("set_feature", report, data)
+
+    def write(self, report: int, data: bytes) -> None:
+        self._ask("write", report, data)
+
+    def close(self) -> None:
+        self._link.close()
+
+    def _ask(self, what: str, report: int, data: bytes = b"", length: int = 0) -> bytes:
+        order = {"op": "hid", "bus": self._bus, "do": what, "a": [report, length]}
+        return self._link.ask(order, data)[1]
+
+
+class _Files:
+    """Files of the kernel: :class:`hwctl.model.drivers.SysfsBus`, with the kernel's OSErrors."""
+
+    def __init__(self, link: _Link, bus: str) -> None:
+        self._link = link
+        self._bus = bus
+
+    def read(self, path: str) -> str:
+        return str(self._ask("read", path))
+
+    def write(self, path: str, text: str) -> None:
+        self._ask("write", path, text.encode())
+
+    def names(self, path: str = "") -> list[str]:
+        return [str(name) for name in self._ask("names", path)]
+
+    def close(self) -> None:
+        self._link.close()
+
+    def _ask(self, what: str, path: str, data: bytes = b"") -> Any:  # noqa: ANN401 - depends
+        order = {"op": "sysfs", "bus": self._bus, "do": what, "path": path}
+        return self._link.ask(order, data)[0]["value"]
+
+
 class _Lines:
     """The far end's GPIO lines (:class:`hwctl_emulated.pins.Lines`)."""
 
@@ -211,8 +260,12 @@ class WorldClient:
         """What makes it this world and no other."""
         self._revision: int = hello["revision"] or 0
         self._buses: list[str] = hello["buses"]
+        self._ttys: dict[str, str] = hello["ttys"]
         self._addresses = {
             (host, port): (near, near_port) for host, port, near, near_port in hello["addresses"]
+        }
+        self._devices = {
+            (host, port): (near, near_port) for host, port, near, near_port in hello["devices"]
         }
 
     def _link(self) -> _Link:
@@ -244,11 +297,41 @@ class WorldClient:
         """Offers what :class:`hwctl.model.drivers.SpiBus` asks for, and ``close()``."""
         return _Spi(self._link(), self._check(bus))
 
-    def address(self, host: str, port: int) -> tuple[str, int]:
-        """Where a configured node address leads; others stay as they are.
+    def tty(self, bus: str) -> str:
+        """The path of the pty behind which a serial or Modbus bus's parts are."""
+        return self._ttys[self._check(bus)]
 
-        An address of this machine is meant as it stands: an emulated rig can have a real node.
+    def hid(self, bus: str) -> _Hid:
+        """Offers what :class:`hwctl.model.drivers.HidBus` asks for, and ``close()``."""
+        return _Hid(self._link(), self._check(bus))
+
+    def sysfs(self, bus: str) -> _Files:
+        """Offers what :class:`hwctl.model.drivers.SysfsBus` asks for, and ``close()``."""
+        return _Files(self._link(), self._check(bus))
+
+    async def programs(self, argv: Sequence[str]) -> tuple[int, str]:
+        """What a program of an outlet would have done: exit status and output. None is run.
+
+        :raises HostError: it is no outlet's program, or the world is gone.
         """
+        loop = asyncio.get_running_loop()
+        order = {"op": "run", "argv": list(argv)}
+        try:
+            answer, _ = await loop.run_in_executor(None, self._main.ask, order)
+        except RequestError as error:
+            raise HostError(error.what, where=error.where, hint=error.hint) from error
+        except OSError as error:
+            raise HostError(f"the emulated world is gone: {error}", where=argv[0]) from error
+        status, output = answer["value"]
+        return status, output
+
+    def address(self, host: str, port: int) -> tuple[str, int]:
+        """Where a configured address leads: of an outlet always into the world, of a node unless
+        it is one of this machine, since an emulated rig can have a real node. Others stay as they
+        are.
+        """
+        if (host, port) in self._devices:
+            return self._devices[host, port]
         if host == "localhost" or host.startswith("127.") or host == "::1":
             return host, port
         return self._addresses.get((host, port), (host, port))

@@ -9,7 +9,9 @@ Orders are dictionaries, so that they fit through a socket:
 ``{"op": "node", "node": N, "load": 0..1 | null}``     ``null``: the node's own jobs
 ``{"op": "gauge", "device": D, "fault": F | null}``    F of :data:`hwctl_emulated.i2c.FAULTS`; any
                                                        device on I2C
-``{"op": "reset", "device": D}``                       a brown-out: registers as after power-up
+``{"op": "silence", "device": D, "on": true | false}`` an outlet's device answers nothing; not for
+                                                       those on I2C and GPIO
+``{"op": "reset", "device": D}``                       a brown-out: as after power-up
 ``{"op": "fan", "fan": F, "stalled": true | false}``   something blocks the blades
 ``{"op": "charge", "supply": S, "charge": 0..1}``      jump to that charge
 =====================================================  ==========================================
@@ -21,16 +23,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from hwctl.model.errors import RequestError
-from hwctl_emulated.assembly import named
 from hwctl_emulated.bank import Bank
 from hwctl_emulated.i2c import FAULTS as BUS_FAULTS
 from hwctl_emulated.i2c import Fault
 from hwctl_emulated.node import FAULTS as NODE_FAULTS
+from hwctl_emulated.parts import named
 
 if TYPE_CHECKING:
     from hwctl_emulated.world import World
 
-OPS = ("status", "mains", "node", "gauge", "reset", "fan", "charge")
+OPS = ("status", "mains", "node", "gauge", "silence", "reset", "fan", "charge")
 
 
 def control(world: "World", order: dict[str, Any]) -> dict[str, Any]:
@@ -58,7 +60,11 @@ def control(world: "World", order: dict[str, Any]) -> dict[str, Any]:
             else:
                 raise _refused(f"fault {fault!r}", BUS_FAULTS)
         case {"op": "reset", "device": str(name)}:
-            named({**world.parts.gauges, **world.parts.fans}, name, "device on I2C").power_on()
+            named(world.parts.can_reset, name, "device").power_on()
+            world.settle()
+        case {"op": "silence", "device": str(name), "on": bool(on)}:
+            named(world.parts.can_be_silent, name, "device that can be silent")
+            (world.parts.silent.add if on else world.parts.silent.discard)(name)
         case {"op": "fan", "fan": str(name), "stalled": bool(stalled)}:
             named(world.fans, name, "fan").stalled = stalled
         case {"op": "charge", "supply": str(name), "charge": int() | float() as charge}:
@@ -94,7 +100,7 @@ def status(world: "World") -> dict[str, Any]:
             for name, amps in world.rail_amps().items()
         },
         "outlets": {
-            name: {"on": world.parts.relays[outlet.device].on}
+            name: {"on": world.parts.switches[outlet.device].relay(outlet.channel)}
             for name, outlet in world.wiring.outlet.items()
         },
         "nodes": {

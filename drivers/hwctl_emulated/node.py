@@ -152,6 +152,11 @@ class Node:
             self._reboots = reboot
             self._enter(State.HALTING, now, self._rng.uniform(*HALT_S))
 
+    def wake(self, now: float) -> None:
+        """A magic packet: felt by a network card whose board has power and is halted."""
+        if self.state is State.HALTED and "unplugged" not in self.faults:
+            self._boot(now)
+
     def run_in(self, now: float, uptime: float) -> None:
         """Be up, as if power and work had been there for ``uptime`` seconds."""
         self.powered = True

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from hwctl.model.errors import HwctlError
+from hwctl_emulated.devices_net import DevicesNet
 from hwctl_emulated.files import Files, endpoints
 from hwctl_emulated.nodes_net import NodesNet
+from hwctl_emulated.ttys import Tty
 from hwctl_emulated.wire import SOCKET, Unpacker, pack, short_path
 from hwctl_emulated.world import STEP_S, World
 
@@ -70,11 +72,20 @@ class Server:
         self._patience = next_client_s
         self._left_at = self._zero + first_client_s - next_client_s
         self._net = NodesNet(self.world, endpoints(files.settings), state_dir / "ssh")
+        self._devices = DevicesNet(self.world.net, self.catch_up)
+        self._ttys = {
+            bus: Tty(lambda data, bus=bus: self._received(bus, data))  # type: ignore[misc]
+            for bus in self.world.parts.wires
+        }
         self._over = asyncio.Event()
 
     def catch_up(self) -> None:
         """Let the world's time follow the clock."""
         self.world.advance_to((time.monotonic() - self._zero) * self._speed)
+
+    def _received(self, bus: str, data: bytes) -> bytes:
+        self.catch_up()
+        return self.world.tty(bus).received(data)
 
     async def serve(self) -> None:
         """Until nobody has been there for a while, SIGTERM, or an order to stop."""
@@ -83,6 +94,9 @@ class Server:
             loop.add_signal_handler(number, self._over.set)
         listener = _listen(self._state_dir)
         server = await loop.create_unix_server(lambda: Connection(self), sock=listener)
+        await self._devices.open()
+        for tty in self._ttys.values():
+            tty.listen(loop)
         net = asyncio.create_task(self._net.run())
         pause = min(0.1, max(0.01, STEP_S / self._speed / 2))
         try:
@@ -95,6 +109,9 @@ class Server:
         finally:
             (self._state_dir / SOCKET).unlink(missing_ok=True)
             server.close()
+            self._devices.close()
+            for tty in self._ttys.values():
+                tty.close(loop)
             for client in tuple(self._clients):
                 client.close()
             if not net.done():
@@ -129,9 +146,20 @@ class Server:
                 world.spi(bus).configure(speed_hz=speed_hz, mode=mode)
             case {"op": "spi", "bus": str(bus)}:
                 world.spi(bus).write(blob)
+            case {"op": "hid", "bus": str(bus), "do": str(name), "a": [int(report), int(length)]}:
+                return {}, self._hid(bus, name, report, length, blob)
+            case {"op": "sysfs", "bus": str(bus), "do": str(name), "path": str(path)}:
+                return {"value": self._sysfs(bus, name, path, blob)}, b""
+            case {"op": "run", "argv": list(argv)}:
+                return {"value": world.net.run([str(one) for one in argv])}, b""
             case {"op": "hello"}:
-                buses = [*world.parts.i2c, *world.parts.gpio, *world.parts.spi]
-                return {**self._info, "addresses": self._net.addresses(), "buses": buses}, b""
+                return {
+                    **self._info,
+                    "addresses": self._net.addresses(),
+                    "devices": self._devices.addresses(),
+                    "buses": world.parts.buses,
+                    "ttys": {bus: tty.path for bus, tty in self._ttys.items()},
+                }, b""
             case {"op": "control", "order": dict(inner)}:
                 return {"value": world.control(inner)}, b""
             case _:
@@ -155,6 +183,32 @@ class Server:
                 lines.set_pull(line, pull)
             case _:
                 raise OSError(errno.EINVAL, "no such order for a line")
+        return None
+
+    def _hid(self, bus: str, name: str, report: int, length: int, blob: bytes) -> bytes:
+        board = self.world.hid(bus)
+        match name:
+            case "get_feature":
+                return board.get_feature(report, length)
+            case "set_feature":
+                board.set_feature(report, blob)
+            case "write":
+                board.write(report, blob)
+            case _:
+                raise OSError(errno.EINVAL, "no such order for an HID device")
+        return b""
+
+    def _sysfs(self, bus: str, name: str, path: str, blob: bytes) -> Any:  # noqa: ANN401
+        files = self.world.sysfs(bus)
+        match name:
+            case "read":
+                return files.read(path)
+            case "write":
+                files.write(path, blob.decode())
+            case "names":
+                return files.names(path)
+            case _:
+                raise OSError(errno.EINVAL, "no such order for a file")
         return None
 
     def watch(self, bus: str, line: int, watcher: Callable[[bool], None]) -> Callable[[], None]:

@@ -173,11 +173,14 @@ def _pull(draft: WiringDraft, name: str, use: Use, pin: Pin, here: KeyPath) -> I
     active_low = getattr(use.options, "active_low", None)
     if "outlet" not in use.driver.roles or active_low is None or pin.boot_pull is None:
         return
+    if here[-1] != "pin":
+        return  # a line that is only listened to
     if (pin.boot_pull == "down") == active_low and "pull" not in draft.wiring.device[name].note:
+        does = "presses a button" if use.driver.asks else "energises a relay"
         yield draft.source.problem(
             here,
-            f"{pin.label} is pulled {pin.boot_pull} while the head boots, which energises a "
-            f"relay that is active {'low' if active_low else 'high'}",
+            f"{pin.label} is pulled {pin.boot_pull} while the head boots, which {does} "
+            f"that is active {'low' if active_low else 'high'}",
             f"use one of GPIO{'4 to 6' if active_low else '16 to 27'}, or say in `note` which "
             f"resistor pulls it {'up' if active_low else 'down'}",
             "warning",

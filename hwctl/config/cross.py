@@ -1,9 +1,10 @@
 """Checks across the tables of a wiring file: references, channels, rails."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hwctl.config.claims import check_claims
 from hwctl.config.draft import WiringDraft
+from hwctl.config.needs import ring
 from hwctl.config.problems import Problem, listed, meant, quoted
 from hwctl.config.toml_lines import KeyPath
 
@@ -14,6 +15,7 @@ def check_wiring(draft: WiringDraft) -> Iterator[Problem]:
     yield from _references(draft)
     yield from _channels(draft)
     yield from _feeds(draft)
+    yield from _needs(draft)
     yield from _rails(draft)
 
 
@@ -64,8 +66,11 @@ def _channels(draft: WiringDraft) -> Iterator[Problem]:
                 meant("", _with_role(draft, role), f"devices that are {_a(role)}"),
             )
             continue
-        first, last = driver.first_channel, driver.first_channel + driver.channels - 1
-        if not first <= channel <= last:
+        use = draft.devices.get(device)
+        if use is None:
+            continue  # its options are wrong: how many it has is not known
+        first, last = use.channels.start, use.channels.stop - 1
+        if channel not in use.channels:
             allowed = f"{first} to {last}" if last > first else f"only {first}"
             yield draft.source.problem(
                 (*key, "channel"),
@@ -129,6 +134,38 @@ def _feeds(draft: WiringDraft) -> Iterator[Problem]:
                 f"({draft.source.place(there)}) and outlet {name} ({draft.source.place(here)})",
                 "leave `node` out of one of the two",
             )
+
+
+def _needs(draft: WiringDraft) -> Iterator[Problem]:
+    """What each node needs is there, and no two wait for each other."""
+    known = draft.declared("node")
+    wanted = {name: node.needs or () for name, node in draft.wiring.node.items()}
+    for name, others in wanted.items():
+        for at, other in enumerate(others):
+            here = ("node", name, "needs", at)
+            if other not in known:
+                yield draft.source.problem(
+                    here,
+                    f"there is no node {quoted(other)}",
+                    meant(other, list(known), "node tables in this file"),
+                )
+            elif other == name:
+                yield draft.source.problem(
+                    here, f"node {quoted(name)} needs itself", "take it out of its `needs`"
+                )
+    waiting = ring(wanted)
+    if waiting:
+        yield draft.source.problem(
+            ("node", waiting[0], "needs"),
+            ring_words(waiting),
+            f"take {quoted(waiting[1])} out of these `needs`, or break the ring elsewhere",
+        )
+
+
+def ring_words(waiting: Sequence[str]) -> str:
+    """Who waits for whom, for people."""
+    steps = [quoted(name) for name in (*waiting, waiting[0])]
+    return f"nodes need each other in a ring: {' needs '.join(steps)}"
 
 
 def _rails(draft: WiringDraft) -> Iterator[Problem]:

@@ -64,7 +64,12 @@ def _file(model: type[BaseModel]) -> Iterator[str]:
     for name, field in model.model_fields.items():
         annotation: Any = field.annotation
         if get_origin(annotation) is dict:
-            tables.append(_table(f"[{name}.ID]", get_args(annotation)[1]))
+            entry = get_args(annotation)[1]
+            if isinstance(entry, type) and issubclass(entry, BaseModel):
+                tables.append(_table(f"[{name}.ID]", entry))
+            else:
+                rows = [["`ID`", "a list of ids", "none", field.description or ""]]
+                tables.append(f"### `[{name}]`\n\n{table(HEAD, rows)}\n")
         elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
             tables.append(_table(f"[{name}]", annotation))
         else:

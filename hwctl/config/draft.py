@@ -1,8 +1,8 @@
 """A rig's files on their way to a checked rig: what of them is right, and where it stands."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from hwctl.config.board import BoardPins
 from hwctl.config.source import Source
@@ -16,6 +16,18 @@ class Use(NamedTuple):
 
     driver: Driver
     options: Options
+
+    def says(self, what: Literal["reads_back", "cycles", "asks"]) -> bool:
+        """A property of the driver that may depend on its options."""
+        value: bool | Callable[[Any], bool] = getattr(self.driver, what)
+        return value if isinstance(value, bool) else value(self.options)
+
+    @property
+    def channels(self) -> range:
+        """The channels that there are."""
+        count = self.driver.channels
+        number = count if isinstance(count, int) else count(self.options)
+        return range(self.driver.first_channel, self.driver.first_channel + number)
 
 
 class HostUse(NamedTuple):

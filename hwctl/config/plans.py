@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from hwctl.config.cross import ring_words
 from hwctl.config.draft import SettingsDraft, WiringDraft
+from hwctl.config.needs import needs, ring
 from hwctl.config.problems import Problem, listed, meant, quoted
+from hwctl.config.tls import server_context
 from hwctl.config.toml_lines import KeyPath
+from hwctl.model.errors import ConfigError
 
 RESTART_GAP = 0.05
 """Between the charge at which a rig goes down and that at which it comes up again; a rig that
@@ -19,8 +23,11 @@ def check_settings(settings: SettingsDraft, wiring: WiringDraft | None) -> Itera
     :param wiring: ``None`` if the wiring file could not be read at all.
     """
     yield from _alone(settings)
+    yield from _tls(settings)
     if wiring:
         yield from _names(settings, wiring)
+        yield from _groups(settings, wiring)
+        yield from _needs(settings, wiring)
         yield from _hosts(settings, wiring)
         yield from _stages(settings, wiring)
         yield from _meters(settings, wiring)
@@ -82,6 +89,30 @@ def _alone(draft: SettingsDraft) -> Iterator[Problem]:
             )
 
 
+def _tls(draft: SettingsDraft) -> Iterator[Problem]:
+    """Both files or neither; and a pair that a client can accept."""
+    service = draft.settings.service
+    named = {"tls_cert": service.tls_cert, "tls_key": service.tls_key}
+    missing = [key for key, value in named.items() if value is None]
+    if len(missing) == 1:
+        (there,) = named.keys() - set(missing)
+        yield draft.source.problem(
+            ("service", there),
+            f"{quoted(there)} stands without {quoted(missing[0])}",
+            "name both files, or neither",
+        )
+    files = service.tls_files(draft.source.path)
+    if files is None:
+        return
+    try:
+        server_context(*files)
+    except ConfigError as error:
+        key = "tls_key" if error.where == str(files[1]) else "tls_cert"
+        yield draft.source.problem(
+            ("service", key), f"{quoted(key)}, {error.where}: {error.what}", error.hint
+        )
+
+
 def _curve(
     draft: SettingsDraft, key: KeyPath, points: Sequence[tuple[float, float]]
 ) -> Iterator[Problem]:
@@ -116,6 +147,45 @@ def _names(draft: SettingsDraft, wiring: WiringDraft) -> Iterator[Problem]:
                     f"there is no {known} {quoted(name)} in {wiring.source.path.name}",
                     meant(name, list(wiring.declared(known)), "known"),
                 )
+
+
+def _groups(draft: SettingsDraft, wiring: WiringDraft) -> Iterator[Problem]:
+    known = wiring.declared("node")
+    for group, members in draft.settings.group.items():
+        if group == "all":
+            yield draft.source.problem(
+                ("group", group), "`all` always means all nodes", "give the group another name"
+            )
+        if not members:
+            yield draft.source.problem(
+                ("group", group), f"group {quoted(group)} has no nodes", "name some, or remove it"
+            )
+        for at, member in enumerate(members):
+            if member not in known:
+                yield draft.source.problem(
+                    ("group", group, at),
+                    f"group {quoted(group)} names {quoted(member)}, but there is no such node in "
+                    f"{wiring.source.path.name}",
+                    meant(member, list(known), "known"),
+                )
+
+
+def _needs(draft: SettingsDraft, wiring: WiringDraft) -> Iterator[Problem]:
+    """What the wiring says of `needs`, and what the shutdown's stages say of the others."""
+    written = {name: node.needs or () for name, node in wiring.wiring.node.items()}
+    if ring(written):
+        return  # said already
+    waiting = ring(needs(wiring.wiring, draft.settings))
+    for name in waiting:
+        if wiring.wiring.node[name].needs is not None:
+            after = waiting[(waiting.index(name) + 1) % len(waiting)]
+            yield wiring.source.problem(
+                ("node", name, "needs"),
+                f"{ring_words(waiting)}; a node without `needs` needs those of the later stages",
+                f"take {quoted(after)} out of these `needs`, or give the others `needs` of their "
+                "own",
+            )
+            return
 
 
 def _hosts(draft: SettingsDraft, wiring: WiringDraft) -> Iterator[Problem]:

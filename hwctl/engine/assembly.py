@@ -1,6 +1,6 @@
 """From a checked rig to workers, hosts and strips, ready to be started."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hwctl.config.draft import Use
@@ -8,6 +8,7 @@ from hwctl.config.load import Loaded
 from hwctl.engine.buses import Buses
 from hwctl.engine.clock import Clock
 from hwctl.engine.lights import StripLoop
+from hwctl.engine.net_devices import NetDevice
 from hwctl.engine.network import HostEntry
 from hwctl.engine.senses import fan_key, gauge_key, outlet_key
 from hwctl.engine.workers import BusWorker, Health, Job, Report
@@ -15,6 +16,7 @@ from hwctl.model.drivers import LedStrip, Net
 from hwctl.model.errors import HwctlError
 from hwctl.model.units import Ratio
 from hwctl.model.wiring import Bus
+from hwctl.policy.operation import Action
 
 OUTLET_EVERY_S = 1.0
 FAN_EVERY_S = 1.0
@@ -24,19 +26,24 @@ def make_workers(
     loaded: Loaded,
     buses: Buses,
     clock: Clock,
+    net: Net,
     report: Callable[[Report], None],
     health: Callable[[Health], None],
-) -> tuple[dict[str, BusWorker], dict[str, BusWorker]]:
+) -> tuple[dict[str, BusWorker], dict[str, BusWorker | NetDevice]]:
     """One worker per bus that carries anything but a strip, with its devices and polls.
 
-    :returns: the workers by bus, and again by device.
+    :returns: the workers by bus; and, by device, its worker, or itself if it is on the network.
     """
     wiring = loaded.wiring
     workers: dict[str, BusWorker] = {}
     strips = {strip.device for strip in wiring.strip.values()}
-    bus_of: dict[str, BusWorker] = {}
+    bus_of: dict[str, BusWorker | NetDevice] = {}
     for name, entry in wiring.device.items():
-        if entry.bus is None or name in strips:
+        if name in strips:
+            continue
+        if entry.bus is None:
+            use = loaded.devices[name]
+            bus_of[name] = NetDevice(name, use.driver, use.options, net, clock, report, health)
             continue
         worker = workers.get(entry.bus)
         if worker is None:
@@ -115,18 +122,28 @@ def reader(channel: int) -> Job:
 def getter(channel: int) -> Job:
     """Reads an outlet back."""
 
-    def get(device: Any) -> bool:  # noqa: ANN401 - an OutletSwitch
-        return bool(device.get(channel))
+    def get(device: Any) -> Any:  # noqa: ANN401 - an OutletSwitch, or a NetOutlet
+        return device.get(channel)
 
     return get
 
 
-def setter(channel: int, on: bool, wanted: Callable[[], bool]) -> Job:
-    """Switches an outlet, if that is still wanted when the bus is free at last."""
+def switcher(
+    action: Action, channel: int, known: Mapping[int, bool], wanted: Callable[[], bool]
+) -> Job:
+    """Carries out what an operation wants of its outlet, if that is still wanted when the bus is
+    free at last."""
 
-    def switch(device: Any) -> None:  # noqa: ANN401 - an OutletSwitch
-        if wanted():
-            device.set(channel, on)
+    def switch(device: Any) -> Any:  # noqa: ANN401 - any kind of outlet
+        if not wanted():
+            return None
+        if recall := getattr(device, "recall", None):
+            recall(known)
+        if action.verb == "halt":
+            return device.ask(channel)
+        if action.verb == "cycle":
+            return device.cycle(channel, action.off_s)
+        return device.set(channel, bool(action.on))
 
     return switch
 

@@ -4,7 +4,7 @@ import errno
 import fcntl
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 from smbus2 import i2c_msg
 
 from hwctl.engine.i2c_dev import DevI2c
-from hwctl.model.drivers import GpioBus, I2cBus, SpiBus
+from hwctl.engine.ports import HidrawDevice, SerialPort, SysfsFolder, opening_error
+from hwctl.engine.world_ports import EmulatedHid, EmulatedSysfs, Wire, WireModbus, WireSerial
+from hwctl.model.drivers import (
+    GpioBus,
+    HidBus,
+    I2cBus,
+    ModbusBus,
+    SerialBus,
+    SpiBus,
+    SysfsBus,
+)
 from hwctl.model.errors import (
     BusError,
     DeviceError,
@@ -26,8 +36,6 @@ if TYPE_CHECKING:
 
 NOT_THERE = frozenset({errno.ENXIO, errno.ENODEV, errno.EREMOTEIO})
 """What adapters say of an address that nobody acknowledges; which one depends on the adapter."""
-GROUPS = {"i2c": "i2c", "spi": "spi", "gpio": "gpio"}
-"""The group that owns the devices on Raspberry Pi OS."""
 
 
 class RawI2c(Protocol):
@@ -157,28 +165,32 @@ class FactoryGpio:
         self.factory = factory
 
 
-def opening_error(error: OSError, path: str, name: str, kind: str) -> BusError:
-    """Why a bus could not be opened, and what to do about it."""
-    if error.errno in (errno.EACCES, errno.EPERM):
-        group = GROUPS.get(kind, kind)
-        return BusError(
-            f"no permission for {path}",
-            where=name,
-            hint=f"add the user to the group that owns it: sudo usermod -aG {group} $USER",
-        )
-    if error.errno == errno.ENOENT:
-        return BusError(
-            f"{path} does not exist",
-            where=name,
-            hint=f"enable {kind} (raspi-config, or dtparam={kind}=on), or mend `path`",
-        )
-    return BusError(f"{path}: {error.strerror or error}", where=name)
+class KernelGpio(FactoryGpio):
+    """A chip of the kernel's that can be let go of, lines and all: once it is gone."""
+
+    def __init__(self, factory: "CdevFactory", forget: Callable[["CdevFactory"], None]) -> None:
+        super().__init__(factory)
+        self._forget = forget
+
+    def close(self) -> None:
+        self._forget(self.factory)
+        self.factory.let_go()
+
+
+AnyBus = I2cBus | GpioBus | SpiBus | SerialBus | ModbusBus | HidBus | SysfsBus
+
+
+def _modbus(name: str, bus: Bus, path: str) -> ModbusBus:
+    # Imported late: pymodbus takes 0.1 s, and few rigs have such a board.
+    from hwctl.engine.modbus_client import ModbusLine  # noqa: PLC0415
+
+    return ModbusLine(path, name, bus.baud, bus.parity)
 
 
 class Buses(Protocol):
     """Opens the buses that a wiring file names. Blocks; called from each bus's own thread."""
 
-    def open(self, name: str, bus: Bus) -> I2cBus | GpioBus | SpiBus:
+    def open(self, name: str, bus: Bus) -> AnyBus:
         """:raises BusError: it is missing, forbidden or gone."""
         ...
 
@@ -187,18 +199,20 @@ class KernelBuses:
     """The head's own.
 
     ``kept`` are descriptors of GPIO lines that outlived an earlier hwctl (name -> descriptor): the
-    lines are taken over as they are, and were never released in between.
+    lines are taken over as they are, and were never released in between. ``revision`` is the
+    wiring's own word on which Raspberry Pi this is, for the names on its header.
     """
 
-    def __init__(self, kept: Mapping[str, int] | None = None) -> None:
+    def __init__(self, kept: Mapping[str, int] | None = None, revision: int | None = None) -> None:
         self._kept = dict(kept or {})
+        self._revision = revision
         self._factories: list[CdevFactory] = []
 
     def lines(self) -> dict[str, int]:
         """The descriptors of all lines that are held now, by name."""
         return {name: fd for factory in self._factories for name, fd in factory.fds().items()}
 
-    def open(self, name: str, bus: Bus) -> I2cBus | GpioBus | SpiBus:
+    def open(self, name: str, bus: Bus) -> AnyBus:
         match bus.kind:
             case "i2c":
                 try:
@@ -208,14 +222,22 @@ class KernelBuses:
             case "spi":
                 return SpidevBus(bus.path, name)
             case "gpio":
-                return FactoryGpio(self._gpio(name, bus.path))
+                return KernelGpio(self._gpio(name, bus.path), self._factories.remove)
+            case "serial":
+                return SerialPort(bus.path, name)
+            case "modbus":
+                return _modbus(name, bus, bus.path)
+            case "hid":
+                return HidrawDevice(bus.path, name)
+            case "sysfs":
+                return SysfsFolder(bus.path, name)
 
     def _gpio(self, name: str, path: str) -> "CdevFactory":
         # Imported late: gpiozero takes 0.2 s, and not every rig has lines.
         from hwctl.engine.gpio_cdev import CdevFactory  # noqa: PLC0415
 
         try:
-            factory = CdevFactory(path)
+            factory = CdevFactory(path, header_revision=self._revision)
             for line in [line for line in self._kept if line.startswith(f"{factory.chip}.")]:
                 factory.adopt(line, self._kept.pop(line))
         except BusError as error:
@@ -234,6 +256,15 @@ class World(Protocol):
 
     def spi(self, bus: str) -> SpiBus: ...
 
+    def tty(self, bus: str) -> str | Wire:
+        """What the devices of a serial or Modbus bus are behind: the path of a pty, or the line
+        itself if it is in this process."""
+        ...
+
+    def hid(self, bus: str) -> HidBus: ...
+
+    def sysfs(self, bus: str) -> SysfsBus: ...
+
     def address(self, host: str, port: int) -> tuple[str, int]: ...
 
     def file(self, path: Path) -> Path: ...
@@ -245,7 +276,7 @@ class WorldBuses:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def open(self, name: str, bus: Bus) -> I2cBus | GpioBus | SpiBus:
+    def open(self, name: str, bus: Bus) -> AnyBus:
         try:
             match bus.kind:
                 case "i2c":
@@ -254,5 +285,19 @@ class WorldBuses:
                     return EmulatedSpi(self._world.spi(name), name)
                 case "gpio":
                     return FactoryGpio(self._world.gpio(name))
+                case "serial":
+                    line = self._world.tty(name)
+                    return SerialPort(line, name) if isinstance(line, str) else WireSerial(line)
+                case "modbus":
+                    line = self._world.tty(name)
+                    if isinstance(line, str):
+                        return _modbus(name, bus, line)
+                    return WireModbus(line, name)
+                case "hid":
+                    return EmulatedHid(self._world.hid(name), name)
+                case "sysfs":
+                    return EmulatedSysfs(self._world.sysfs(name), bus.path, name)
+        except BusError:
+            raise
         except OSError as error:
             raise BusError(f"the emulated bus is gone: {error}", where=name) from error

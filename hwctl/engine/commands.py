@@ -7,14 +7,17 @@ are journalled before the call returns.
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from typing import Literal
 
+from hwctl.engine.audit import SHORT, Audit, Draft
 from hwctl.engine.clock import Clock
 from hwctl.engine.history import History
 from hwctl.engine.journal import Journal
 from hwctl.engine.lights import StripLoop
-from hwctl.engine.operations import Desk
-from hwctl.engine.service import Counters, Frame, PowerAction
+from hwctl.engine.operations import Desk, Target
+from hwctl.engine.outlets import Says
+from hwctl.engine.service import AuditEntry, Counters, Frame, PowerAction
 from hwctl.model.errors import (
     JournalUnavailableError,
     NotAllowedError,
@@ -24,6 +27,7 @@ from hwctl.model.errors import (
 )
 from hwctl.model.rig import Event, OperationState, Rig
 from hwctl.model.settings import Settings
+from hwctl.model.targets import expand
 from hwctl.model.wiring import Wiring
 from hwctl.policy import cooling, lighting, shutdown
 
@@ -42,6 +46,8 @@ class Commands:
     desk: Desk
     strips: dict[str, StripLoop]
     outlet_of: dict[str, str]
+    says: dict[str, Says]
+    audit_record: Audit
     shutdown: shutdown.State
 
     def __init__(self) -> None:
@@ -92,13 +98,62 @@ class Commands:
         force: bool = False,
         reason: str = "",
         by: str,
+        origin: str = "",
         key: str | None = None,
     ) -> OperationState:
-        entry = self.wiring.node.get(node)
-        if entry is None:
-            raise self._unknown("node", node, self.wiring.node)
+        return self.power_many(
+            [node], action, force=force, reason=reason, by=by, origin=origin, key=key
+        )[0]
+
+    def nodes_meant(self, wanted: Sequence[str]) -> Sequence[str]:
+        return expand(wanted, self.wiring, self.settings.group).nodes
+
+    def power_many(
+        self,
+        wanted: Sequence[str],
+        action: PowerAction,
+        *,
+        force: bool = False,
+        reason: str = "",
+        by: str,
+        origin: str = "",
+        key: str | None = None,
+    ) -> Sequence[OperationState]:
+        what = f"power {action}{' --force' if force else ''}"
+        draft = Draft(by, origin, what, [(" ".join(wanted)[:SHORT], "")], reason)
+        with self.audit_record.command(draft):
+            meant = expand(wanted, self.wiring, self.settings.group)
+            nodes = [
+                node
+                for node in meant.nodes
+                if node in meant.named or not self.wiring.node[node].protected
+            ]
+            if not nodes:
+                raise NotAllowedError(
+                    "all of them are protected", where=" ".join(wanted)[:SHORT],
+                    hint="`protected = false` in the wiring file lifts it",
+                )  # fmt: skip
+            draft.targets = [(node, self._seen(node)) for node in nodes]
+            known = self.desk.again(action, nodes, force, key) if key is not None else None
+            if known is not None:
+                draft.targets = ()  # the same command, heard a second time
+                return [self.desk.view(op) for op in known]
+            targets = [self._target(node, action, force=force) for node in nodes]
+            if action == "on" and not force:
+                self._check_energy(nodes)
+            ops = self.desk.begin(
+                action, targets, force=force, by=by, reason=reason, key=key,
+                expiry_s=self.settings.power.expiry_s,
+                cycles_per_hour=self.settings.power.cycles_per_hour,
+            )  # fmt: skip
+            draft.operations = [op.id for op in ops]
+        self._wake.set()
+        return [self.desk.view(op) for op in ops]
+
+    def _target(self, node: str, action: PowerAction, *, force: bool) -> Target:
+        """:raises RequestError: this cannot be done to it."""
         outlet = self.outlet_of.get(node)
-        if entry.protected:
+        if self.wiring.node[node].protected:
             raise NotAllowedError(
                 f"{node} is protected", where=node,
                 hint="`protected = false` in the wiring file lifts it; the outlet of a switch or "
@@ -108,6 +163,13 @@ class Commands:
             raise NotPossibleError(
                 f"{node} has no outlet, so its power cannot be switched", where=node,
                 hint="wire one: [outlet.<id>] with `node` in the wiring file",
+            )  # fmt: skip
+        kind = self.says[self.wiring.outlet[outlet].device] if outlet is not None else None
+        cuts = action in ("off", "cycle") or (action == "reset" and force)
+        if kind is not None and cuts and not kind.switches_off:
+            raise NotPossibleError(
+                f"outlet {outlet} can only switch on", where=node,
+                hint="halt it by hand, or wire an outlet that cuts its feed",
             )  # fmt: skip
         phase = self.shutdown.phase
         if action in ("on", "cycle", "reset") and phase in (
@@ -119,13 +181,21 @@ class Commands:
                 f"the rig is shut down: {waits}", where=node,
                 hint="it comes back by itself when the charge allows; or `hwctl shutdown cancel`",
             )  # fmt: skip
-        op = self.desk.begin(
-            action, node, outlet, force=force, by=by, reason=reason, key=key,
-            expiry_s=self.settings.power.expiry_s,
-            cycles_per_hour=self.settings.power.cycles_per_hour,
-        )  # fmt: skip
-        self._wake.set()
-        return self.desk.view(op)
+        return Target(node, outlet, kind is not None and kind.cycles)
+
+    def _check_energy(self, nodes: Sequence[str]) -> None:
+        raise NotImplementedError
+
+    def _seen(self, node: str) -> str:
+        """How a node is, for the audit record."""
+        state = next((one for one in self._rig.nodes if one.id == node), None)
+        return f"power {state.power}, os {state.os}" if state is not None else ""
+
+    def turned_away(self, *, what: str, by: str, origin: str, why: str) -> None:
+        self.audit_record.turned_away(what, by, origin, why)
+
+    def audit(self, after: int = 0, limit: int = 200) -> Sequence[AuditEntry]:
+        return self.audit_record.entries(after, limit)
 
     def operation(self, operation: str) -> OperationState:
         return self.desk.view(self.desk.get(operation))
@@ -133,10 +203,27 @@ class Commands:
     def operations(self, limit: int = 50) -> Sequence[OperationState]:
         return [self.desk.view(op) for op in self.desk.latest(limit)]
 
-    def cancel(self, operation: str, *, by: str) -> OperationState:
-        return self.desk.view(self.desk.cancel(operation, by))
+    def cancel(self, operation: str, *, by: str, origin: str = "") -> OperationState:
+        draft = Draft(by, origin, f"cancel {operation[:64]}", [("", "")])
+        with self.audit_record.command(draft):
+            node = self.desk.get(operation).target
+            draft.targets = [(node, self._seen(node))]
+            op = self.desk.cancel(operation, by)
+            draft.after = self._seen(node)
+        self.audit_record.ended(op, self._seen(node))
+        return self.desk.view(op)
 
-    def locate(self, node: str, active: bool, *, by: str) -> None:
+    def _audited(
+        self, what: str, target: str, now: str, by: str, origin: str, reason: str = ""
+    ) -> AbstractContextManager[Draft]:
+        """Of a command that is done at once; ``now``: what it wants."""
+        return self.audit_record.command(Draft(by, origin, what, [(target, "")], reason, now))
+
+    def locate(self, node: str, active: bool, *, by: str, origin: str = "") -> None:
+        with self._audited("locate", node, "on" if active else "off", by, origin):
+            self._locate(node, active, by)
+
+    def _locate(self, node: str, active: bool, by: str) -> None:
         if node not in self.wiring.node:
             raise self._unknown("node", node, self.wiring.node)
         until = self.clock.now() + LOCATE_S
@@ -150,7 +237,21 @@ class Commands:
         self._do(change)
 
     def fan(
-        self, fan: str, *, mode: Literal["auto", "manual"], duty: float, for_s: float, by: str
+        self,
+        fan: str,
+        *,
+        mode: Literal["auto", "manual"],
+        duty: float,
+        for_s: float,
+        by: str,
+        origin: str = "",
+    ) -> None:
+        now = mode if mode == "auto" else f"{duty:.0%} for {for_s:.0f} s"
+        with self._audited("fan", fan, now, by, origin):
+            self._fan(fan, mode, duty, for_s, by)
+
+    def _fan(
+        self, fan: str, mode: Literal["auto", "manual"], duty: float, for_s: float, by: str
     ) -> None:
         if fan not in self.wiring.fan:
             raise self._unknown("fan", fan, self.wiring.fan)
@@ -167,7 +268,14 @@ class Commands:
 
         self._do(change)
 
-    def strip(self, strip: str, *, mode: str | None, brightness: float | None, by: str) -> None:
+    def strip(
+        self, strip: str, *, mode: str | None, brightness: float | None, by: str, origin: str = ""
+    ) -> None:
+        bright = "" if brightness is None else f" at {brightness:.0%}"
+        with self._audited("strip", strip, f"{mode or 'as it was'}{bright}", by, origin):
+            self._strip(strip, mode, brightness, by)
+
+    def _strip(self, strip: str, mode: str | None, brightness: float | None, by: str) -> None:
         if strip not in self.wiring.strip:
             raise self._unknown("strip", strip, self.wiring.strip)
         if mode is not None and mode not in lighting.MODES:
@@ -188,13 +296,15 @@ class Commands:
     def strip_modes(self) -> Sequence[str]:
         return lighting.MODES
 
-    def shutdown_start(self, *, reason: str, by: str) -> None:
-        if self.shutdown.phase in (shutdown.Phase.RUNNING, shutdown.Phase.DOWN):
-            raise NotPossibleError(f"a shutdown is under way: {self.shutdown.cause}")
-        self._command_shutdown("start", by, reason)
+    def shutdown_start(self, *, reason: str, by: str, origin: str = "") -> None:
+        with self._audited("shutdown start", self.wiring.rig.name, "begun", by, origin, reason):
+            if self.shutdown.phase in (shutdown.Phase.RUNNING, shutdown.Phase.DOWN):
+                raise NotPossibleError(f"a shutdown is under way: {self.shutdown.cause}")
+            self._command_shutdown("start", by, reason)
 
-    def shutdown_cancel(self, *, by: str) -> None:
-        self._command_shutdown("cancel", by, "")
+    def shutdown_cancel(self, *, by: str, origin: str = "") -> None:
+        with self._audited("shutdown cancel", self.wiring.rig.name, "called off", by, origin):
+            self._command_shutdown("cancel", by, "")
 
     def _command_shutdown(self, command: Literal["start", "cancel"], by: str, reason: str) -> None:
         if self.journal.problem is not None:

@@ -9,31 +9,34 @@ import logging
 import threading
 import time
 from bisect import bisect_left
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
 from hwctl.config.load import Loaded
-from hwctl.engine import assembly, memory, snapshot
+from hwctl.config.needs import needs
+from hwctl.engine import assembly, memory, power_facts, snapshot
+from hwctl.engine.audit import Audit
 from hwctl.engine.buses import Buses
 from hwctl.engine.clock import Clock, allow, pace
 from hwctl.engine.commands import TICK_BOUNDS, Commands
 from hwctl.engine.history import EVERY_S
 from hwctl.engine.journal import Journal
+from hwctl.engine.net_devices import NetDevice
 from hwctl.engine.network import Network
-from hwctl.engine.operations import SHUTDOWN, Desk, Done
+from hwctl.engine.operations import Desk, Done, Target
+from hwctl.engine.outlets import Says
+from hwctl.engine.power_facts import SHUTDOWN
 from hwctl.engine.senses import Senses, drive_key, gauge_key, load_key, outlet_key
-from hwctl.engine.workers import Health, Report
+from hwctl.engine.workers import BusWorker, Health, Report
 from hwctl.engine.writer import Writer
 from hwctl.model.drivers import LoadSample, Net
-from hwctl.model.errors import (
-    JournalUnavailableError,
-    RequestError,
-)
+from hwctl.model.errors import HwctlError, JournalUnavailableError, RequestError
 from hwctl.model.readings import Quality
 from hwctl.model.rig import Os
 from hwctl.model.units import Ratio
-from hwctl.policy import charge, cooling, lighting, power, presence, shutdown
-from hwctl.policy.power import Action, Facts, Op
+from hwctl.policy import charge, cooling, lighting, presence, shutdown
+from hwctl.policy.operation import Action, Limits
 
 log = logging.getLogger("hwctl")
 
@@ -69,15 +72,22 @@ class Engine(Commands):
         self._failing: dict[str, str] = {}
         self._driven: dict[str, tuple[float, float]] = {}
         self.writer = Writer()
+        self.audit_record = Audit(
+            clock,
+            journal,
+            self.writer,
+            lambda text: self._emit("audit.lost", "journal", text, "warning"),
+        )
         self.desk = Desk(clock, journal, self.writer, self._order, self._emit)
         self.workers, self._bus_of = assembly.make_workers(
-            loaded, buses, clock, self.senses.put, self._on_health
+            loaded, buses, clock, net, self.senses.put, self._on_health
         )
         for fan in self.wiring.fan:
             # The first thing a bus does is to make sure that air moves.
             self._drive(fan, self.settings.cooling.safe_duty)
         hosts = assembly.make_hosts(loaded, net)
-        self.network = Network(net, hosts, clock, self.senses.put, self._on_health)
+        self.net_devices = [one for one in self._bus_of.values() if isinstance(one, NetDevice)]
+        self.network = Network(hosts, self.net_devices, clock, self.senses.put, self._on_health)
         self.strips = assembly.make_strips(loaded, buses, clock, self._on_health)
         self.addresses = {
             node: getattr(host.load.options, "url", None) if host.load else None
@@ -86,9 +96,17 @@ class Engine(Commands):
         self.outlet_of = {
             outlet.node: name for name, outlet in self.wiring.outlet.items() if outlet.node
         }
-        self.reads_back = {
-            outlet.device: loaded.devices[outlet.device].driver.reads_back
+        self.says = {
+            outlet.device: Says.of(loaded.devices[outlet.device])
             for outlet in self.wiring.outlet.values()
+        }
+        """By device: what kind of outlet it is."""
+        self.assumed: dict[str, bool] = {}
+        """What outlets that cannot be read back were last ordered to be."""
+        self.needs = needs(self.wiring, self.settings)
+        self.needed_by = {
+            node: tuple(other for other, wanted in self.needs.items() if node in wanted)
+            for node in self.needs
         }
 
         self.charges: dict[str, charge.ChargeState] = {}
@@ -100,7 +118,10 @@ class Engine(Commands):
         self.shutdown_inputs = shutdown.Inputs((), ())
         self.halt_times: dict[str, float] = {}
         self.off_since: dict[str, float] = {}
-        self._reserved: dict[str, list[tuple[float, float]]] = {}
+        self.inrush: dict[str, power_facts.Inrush] = {}
+        """By outlet, of boards that were switched on a short while ago."""
+        self.other_amps: dict[str, float] = {}
+        """By rail: what its supply's gauge sees beyond the nodes' feeds."""
         self._started = self._remembered = clock.now()
         self._mains: dict[str, bool] = {}
         self._on: dict[str, bool | None] = dict.fromkeys(self.wiring.outlet)
@@ -121,9 +142,9 @@ class Engine(Commands):
 
     # --- construction ------------------------------------------------------------------------
 
-    def _limits(self) -> power.Limits:
+    def _limits(self) -> Limits:
         settings, clock = self.settings, self.clock
-        return power.Limits(
+        return Limits(
             halt_s=allow(clock, 15.0),
             halt_deadline_s=allow(clock, settings.shutdown.halt_deadline_s),
             quiet_s=settings.power.quiet_s,
@@ -170,8 +191,10 @@ class Engine(Commands):
         for worker in self.workers.values():
             worker.stop()
         for fan in self.wiring.fan.values():
-            duty = Ratio(self.settings.cooling.safe_duty)
-            self._bus_of[fan.device].last_word(fan.device, assembly.driver(fan.channel, duty))
+            owner = self._bus_of[fan.device]
+            if isinstance(owner, BusWorker):
+                duty = Ratio(self.settings.cooling.safe_duty)
+                owner.last_word(fan.device, assembly.driver(fan.channel, duty))
         memory.remember(self)
         self._emit("service.stopped", "hwctl", "hwctl was stopped; outlets stay as they are")
         self.writer.stop()
@@ -182,8 +205,11 @@ class Engine(Commands):
         due = self.clock.now()
         while not self._stopping:
             self.tick()
-            due = max(due + period, self.clock.now())
-            self._wake.wait(max(0.0, due - self.clock.now()) / self.clock.speed)
+            now = self.clock.now()
+            due = max(due + period, now)
+            # A board that waits for another's inrush does not wait for the next tick, too.
+            until = min(due, power_facts.next_release(self, now))
+            self._wake.wait(max(0.0, until - self.clock.now()) / self.clock.speed)
             self._wake.clear()
 
     def tick(self) -> None:
@@ -296,80 +322,32 @@ class Engine(Commands):
         """Every read-back that is fresh, once per tick."""
         for outlet in self.wiring.outlet:
             value = self.senses.fresh(outlet_key(outlet), now, self.outlet_stale_s)
+            if not self.says[self.wiring.outlet[outlet].device].reads_back:
+                value = self.assumed.get(outlet)
             self._on[outlet] = None if value is None else bool(value)
             if value:
                 self.off_since.pop(outlet, None)
             elif value is not None:
                 self.off_since.setdefault(outlet, self.senses.seen(outlet_key(outlet)).taken)
 
+    def _check_energy(self, nodes: Sequence[str]) -> None:
+        power_facts.check_energy(self, nodes)
+
     def outlet_on(self, outlet: str | None) -> bool | None:
-        """The read-back, if it is fresh."""
+        """The read-back, if it is fresh; what is assumed, where there is none."""
         return None if outlet is None else self._on[outlet]
 
     def _step_operations(self, now: float) -> None:
-        for op in self.desk.step(lambda op: self._facts(op, now), self.limits, self.reserve):
+        for op in self.desk.step(
+            lambda op: power_facts.facts(self, op, now),
+            self.limits,
+            partial(power_facts.reserve, self),
+        ):
             if op.halt_took_s is not None:
                 # Slow adaptation upwards at once, downwards by halves: the budget needs the worst.
                 old = self.halt_times.get(op.target, op.halt_took_s)
                 self.halt_times[op.target] = max(op.halt_took_s, (old + op.halt_took_s) / 2)
-
-    def _facts(self, op: Op, now: float) -> Facts:
-        outlet = self.wiring.outlet.get(op.outlet) if op.outlet else None
-        node = self.wiring.node[op.target]
-        state = self.presences[op.target]
-        meter = outlet.meter if outlet else None
-        key = gauge_key(meter.device, meter.channel) if meter else None
-        stale = self.gauge_stale_s
-        return Facts(
-            outlet_on=self.outlet_on(op.outlet),
-            read_back_at=self.senses.seen(outlet_key(op.outlet)).taken if op.outlet else None,
-            watts=self.senses.reading(key, "watts", now, stale),
-            volts=self.senses.reading(key, "volts", now, stale),
-            os=state.os,
-            boot_id=state.boot_id,
-            heard=state.heard,
-            can_halt=self.network.can_halt(op.target),
-            can_be_seen=self.network.can_be_seen(op.target),
-            halted_watts=node.halted_watts,
-            # Nothing comes on in the middle of a shutdown, whoever asked for it before.
-            admitted=self.shutdown.phase not in (shutdown.Phase.RUNNING, shutdown.Phase.DOWN)
-            and (
-                outlet is None or power.admit(self._rail_load(outlet.rail, now), node.inrush_amps)
-            ),
-            off_since=self.off_since.get(op.outlet) if op.outlet else None,
-        )
-
-    def _rail_load(self, rail: str, now: float) -> power.RailLoad:
-        drawn = 0.0
-        for outlet_id, outlet in self.wiring.outlet.items():
-            if outlet.rail != rail or outlet.node is None:
-                continue
-            meter = outlet.meter
-            amps = None
-            if meter is not None:
-                amps = self.senses.reading(
-                    gauge_key(meter.device, meter.channel), "amps", now, self.gauge_stale_s
-                ).fresh
-            if amps is None and self.outlet_on(outlet_id) is not False:
-                amps = self.wiring.node[outlet.node].boot_amps
-            drawn += abs(amps or 0.0)
-        entry = self.wiring.rail[rail]
-        view = self.charge_views.get(entry.supply)
-        rails = sum(1 for r in self.wiring.rail.values() if r.supply == entry.supply)
-        if view is not None and view.amps is not None and rails == 1:
-            drawn = max(drawn, abs(view.amps))
-        waiting = [(until, amps) for until, amps in self._reserved.get(rail, []) if until > now]
-        self._reserved[rail] = waiting
-        return power.RailLoad(entry.budget_amps, drawn, sum(amps for _, amps in waiting))
-
-    def reserve(self, op: Op) -> None:
-        """A board is being switched on: its inrush is spoken for until it is certainly over."""
-        outlet = self.wiring.outlet.get(op.outlet) if op.outlet else None
-        if outlet is None:
-            return
-        node = self.wiring.node[op.target]
-        until = self.clock.now() + allow(self.clock, node.inrush_s) + self.limits.verify_s
-        self._reserved.setdefault(outlet.rail, []).append((until, node.inrush_amps))
+            self.audit_record.ended(op, snapshot.node_text(self, op.target))
 
     def _step_shutdown(self, now: float) -> None:
         command, self._shutdown_command = self._shutdown_command, None
@@ -401,8 +379,8 @@ class Engine(Commands):
         expiry = self.settings.power.expiry_s
         try:
             self.desk.begin(
-                kind, node, outlet, force=False, by=SHUTDOWN, reason=reason, expiry_s=expiry,
-                cycles_per_hour=self.settings.power.cycles_per_hour,
+                kind, [Target(node, outlet)], force=False, by=SHUTDOWN, reason=reason,
+                expiry_s=expiry, cycles_per_hour=self.settings.power.cycles_per_hour,
             )  # fmt: skip
             self._told_refused.pop(node, None)
         except RequestError as error:
@@ -458,19 +436,48 @@ class Engine(Commands):
 
     def _order(self, action: Action, done: Done) -> None:
         """Carry out a journalled action; called by the writer."""
-        if action.verb != "switch":
-            if self.desk.wants(action):
-                self.network.ask(action.target, action.verb, done)
+
+        def wanted() -> bool:
+            return self.desk.wants(action)
+
+        outlet_id: str | None = action.target
+        if action.verb in ("halt", "reboot"):
+            if self.network.can_halt(action.target):
+                if wanted():
+                    self.network.ask(action.target, action.verb, done)
+                return
+            # A power button asks too.
+            outlet_id = self.outlet_of.get(action.target)
+        if outlet_id is None:
             return
-        outlet = self.wiring.outlet[action.target]
-        on = bool(action.on)
+        outlet = self.wiring.outlet[outlet_id]
         worker = self._bus_of[outlet.device]
         # One key per operation: an order to switch is never dropped for a later one.
         worker.order(
-            outlet.device, f"switch/{action.target}/{action.operation}/{action.step}",
-            assembly.setter(outlet.channel, on, lambda: self.desk.wants(action)), done,
+            outlet.device, f"switch/{outlet_id}/{action.operation}/{action.step}",
+            assembly.switcher(action, outlet.channel, self._known(outlet.device), wanted),
+            partial(self._switched, outlet_id, action, done),
         )  # fmt: skip
         worker.poll_soon(outlet.device)
+
+    def _known(self, device: str) -> dict[int, bool]:
+        """What its channels were last ordered to be."""
+        return {
+            self.wiring.outlet[outlet].channel: on
+            for outlet, on in self.assumed.items()
+            if self.wiring.outlet[outlet].device == device
+        }
+
+    def _switched(self, outlet: str, action: Action, done: Done, error: HwctlError | None) -> None:
+        """From the bus's thread. What cannot be read back is remembered."""
+        device = self.wiring.outlet[outlet].device
+        if error is None and not self.says[device].reads_back and action.verb != "halt":
+            self.assumed[outlet] = action.verb == "cycle" or bool(action.on)
+            memory.remember_assumed(self)
+        if error is None and (action.on or action.verb == "cycle"):
+            late = action.off_s + power_facts.DEVICE_S if action.verb == "cycle" else 0.0
+            power_facts.expect_inrush(self, outlet, late + power_facts.CONTACT_S)
+        done(error)
 
     # --- events, health, memory --------------------------------------------------------------
 
@@ -487,6 +494,9 @@ class Engine(Commands):
         """A device or a node failed, or works again; from any thread, once each time."""
         if health.device in self.wiring.node:
             return  # told by its presence: many silences are meant
+        if health.way:
+            self._emit("driver.way", health.device, health.way)
+            return
         if health.error is None:
             self._failing.pop(health.device, None)
             self._emit("driver.recovered", health.device, "works again")

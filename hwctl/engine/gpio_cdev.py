@@ -15,6 +15,7 @@ the device tree gives them. A name that means two lines means none.
 """
 
 import errno
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
@@ -38,14 +39,14 @@ from gpiozero.pins import BoardInfo, HeaderInfo, PinInfo
 from gpiozero.pins.pi import PiBoardInfo, PiFactory, PiPin
 
 from hwctl.engine import gpio_uapi as uapi
-from hwctl.engine.gpio_chip import DEV, GpioChip, GpioLine, find_chip
+from hwctl.engine.gpio_chip import DEV, GpioChip, GpioLine, default_chip, find_chip
 from hwctl.engine.gpio_edges import EdgeReader
 from hwctl.engine.gpio_uapi import Flag, Kernel, LinuxKernel
 from hwctl.model.errors import BusError, DeviceBusyError
 
 HEADER_CHIPS = frozenset({"pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-rp1"})
 """Labels of the chips behind a Raspberry Pi's header: Pi 0 to 3, Pi 4, Pi 5. A line's number on
-them is its GPIO number."""
+them is its GPIO number. With no chip named, the one of them that is there is meant."""
 DEVICE_TREE = Path("/proc/device-tree")
 _REVISION = "system/linux,revision"
 """Big-endian, 32 bits; only Raspberry Pi's firmware writes it (gpiozero/pins/local.py)."""
@@ -201,24 +202,33 @@ class CdevPin(PiPin):  # type: ignore[misc]  # gpiozero has no type hints
 class CdevFactory(PiFactory):  # type: ignore[misc]  # gpiozero has no type hints
     """The pins of one chip. Several factories, for several chips, share nothing.
 
-    :param path: the chip's label ("pinctrl-rp1"), device name ("gpiochip0") or path.
-    :param revision: the Raspberry Pi's revision code; read from the device tree if left out.
+    gpiozero makes one itself for a program that runs with ``GPIOZERO_PIN_FACTORY=hwctl``.
+
+    :param path: the chip's label ("pinctrl-rp1"), device name ("gpiochip0") or path; left out:
+        see :func:`hwctl.engine.gpio_chip.default_chip`.
+    :param revision: the Raspberry Pi's revision code, whatever the chip.
+    :param header_revision: the same, for a chip that is behind a Raspberry Pi's header; read from
+        the device tree if left out.
     :raises BusError: no such chip, no permission, or a kernel before 5.10.
     """
 
     def __init__(
         self,
-        path: str,
+        path: str | None = None,
         *,
         revision: int | None = None,
+        header_revision: int | None = None,
         dev: Path = DEV,
         device_tree: Path = DEVICE_TREE,
         kernel: Kernel | None = None,
     ) -> None:
         super().__init__()
-        self._chip = find_chip(path, dev=dev, kernel=kernel or LinuxKernel())
+        kernel = kernel or LinuxKernel()
+        if path is None:
+            path = default_chip(HEADER_CHIPS, dev=dev, kernel=kernel, environ=os.environ)
+        self._chip = find_chip(path, dev=dev, kernel=kernel)
         if revision is None and self._chip.label in HEADER_CHIPS:
-            revision = pi_revision(device_tree)
+            revision = header_revision or pi_revision(device_tree)
         self._revision = revision
         self._board: Any = None
         self._lines: dict[int, GpioLine] = {}
@@ -231,6 +241,15 @@ class CdevFactory(PiFactory):  # type: ignore[misc]  # gpiozero has no type hint
         """Ends the events. The lines stay held, and as they are, until the process ends."""
         super().close()
         self.reader.close()
+
+    def let_go(self) -> None:
+        """Release all lines, and the chip. What the kernel then does with a line that exists is its
+        own affair, so this is for a chip that does not exist any more."""
+        self.close()
+        for line in self._lines.values():
+            os.close(line.fd)
+        self._lines.clear()
+        self._chip.close()
 
     def pin(self, name: str | int) -> CdevPin:
         """The one pin of that line, under whatever name.

@@ -14,6 +14,7 @@ import errno
 import grp
 import os
 import re
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +26,12 @@ from hwctl.model.errors import BusError, DeviceBusyError
 CONSUMER = "hwctl"
 """What `gpioinfo` shows beside a line of ours."""
 DEV = Path("/dev")
+CHIP_VARIABLE = "HWCTL_GPIOCHIP"
+"""Names the chip for programs that use hwctl's lines through gpiozero alone."""
 
 _DEVICE_NAME = re.compile(r"gpiochip\d+")
 _ABSENT = frozenset({errno.ENOENT, errno.ENODEV, errno.ENXIO})
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
 _UNKNOWN_CALL = frozenset({errno.ENOTTY, errno.EINVAL})
 """What a kernel says to a call that it does not know."""
 
@@ -205,9 +209,16 @@ class GpioChip:
         return f"{self} line {offset}"
 
     def gone(self, where: str) -> BusError:
+        """Marked with ENODEV if it is the chip itself that is gone, so that nothing is left to
+        hold: one behind another bus may say so of a single transfer that was not acknowledged."""
         here = _listing(survey(self.path.parent, self.kernel))
         hint = f"was it unplugged? GPIO chips here: {here}"
-        return BusError("the chip is gone", where=where, hint=hint)
+        error = BusError("the chip is gone", where=where, hint=hint)
+        try:
+            uapi.line_info(self.kernel, self._fd, 0)
+        except OSError as asked:
+            error.errno = asked.errno
+        return error
 
     def _asking_failed(self, error: OSError, where: str) -> BusError:
         if error.errno in _ABSENT:
@@ -231,7 +242,7 @@ def find_chip(wanted: str, *, dev: Path, kernel: Kernel) -> GpioChip:
     try:
         chip = GpioChip(path, kernel)
     except OSError as error:
-        if error.errno in (errno.EACCES, errno.EPERM):
+        if error.errno in _FORBIDDEN:
             raise _forbidden(path, wanted) from error
         if error.errno in _ABSENT | _UNKNOWN_CALL:
             what = "does not exist" if error.errno in _ABSENT else "is no GPIO chip"
@@ -244,6 +255,31 @@ def find_chip(wanted: str, *, dev: Path, kernel: Kernel) -> GpioChip:
         chip.close()
         raise
     return chip
+
+
+def default_chip(
+    header: Collection[str], *, dev: Path, kernel: Kernel, environ: Mapping[str, str]
+) -> str:
+    """The chip that is meant where none is named: that of the variable ``HWCTL_GPIOCHIP`` (label,
+    device name or path), else the first with one of the labels ``header``, else the only one.
+
+    :raises BusError: there is none, there are several, or none may be asked.
+    """
+    if named := environ.get(CHIP_VARIABLE):
+        return named
+    found = survey(dev, kernel)
+    usable = [one for one in found if one.error is None]
+    fitting = [one for one in usable if one.label in header] or usable
+    if fitting and (len(usable) == 1 or fitting is not usable):
+        return str(fitting[0].path)
+    for one in found:
+        if not usable and one.error is not None and one.error.errno in _FORBIDDEN:
+            raise _forbidden(one.path, one.path.name) from one.error
+    raise BusError(
+        "several GPIO chips, and none is a Raspberry Pi's header" if usable else "no GPIO chip",
+        where=str(dev),
+        hint=f"set {CHIP_VARIABLE} to a label, name or path; GPIO chips here: {_listing(found)}",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +323,7 @@ def _labelled(wanted: str, dev: Path, kernel: Kernel) -> Path:
             hint=f"give one by its device name, as `path`: {_listing(match)}",
         )
     for one in found:
-        if one.error is not None and one.error.errno in (errno.EACCES, errno.EPERM):
+        if one.error is not None and one.error.errno in _FORBIDDEN:
             raise _forbidden(one.path, wanted) from one.error
     raise _missing(f'no GPIO chip is labelled "{wanted}"', wanted, found)
 

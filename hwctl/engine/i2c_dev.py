@@ -111,9 +111,12 @@ def owned(number: int | None, address: int, where: str, sysfs: Path = SYSFS) -> 
         if number is not None
         else "take its overlay out of config.txt"
     )
-    return DeviceBusyError(
+    error = DeviceBusyError(
         f"the kernel's driver{driver} owns it", where=where, hint=f"{look}{free}"
     )
+    if driver:
+        error.folder = str(device)
+    return error
 
 
 def _number_of(path: str) -> int | None:

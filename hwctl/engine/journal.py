@@ -19,7 +19,7 @@ from typing import Any
 
 from hwctl.model.errors import JournalUnavailableError
 from hwctl.model.rig import Event, OpState, StepRecord
-from hwctl.policy.power import Op, Outcome, Step
+from hwctl.policy.operation import Op, Outcome, Step
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -35,11 +35,16 @@ CREATE TABLE IF NOT EXISTS intents (
     cause TEXT NOT NULL, at REAL NOT NULL, outcome TEXT, outcome_at REAL);
 CREATE TABLE IF NOT EXISTS keys (
     key TEXT PRIMARY KEY, operation TEXT NOT NULL, asked TEXT NOT NULL, at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS audit (
+    id INTEGER PRIMARY KEY, at REAL NOT NULL, by TEXT NOT NULL, origin TEXT NOT NULL,
+    what TEXT NOT NULL, target TEXT NOT NULL, reason TEXT NOT NULL, before TEXT NOT NULL,
+    after TEXT, result TEXT NOT NULL, operation TEXT);
+CREATE INDEX IF NOT EXISTS audit_operation ON audit (operation);
 CREATE TABLE IF NOT EXISTS memory (key TEXT PRIMARY KEY, value TEXT NOT NULL, at REAL NOT NULL);
 """
 KEPT_IN_MEMORY = 2000
 KEPT_ON_DISK = 50_000
-"""Events; at a few hundred bytes each this stays under 20 MB."""
+"""Events, and commands; at a few hundred bytes each this stays under 20 MB."""
 
 _ENGINE_TIMES = ("expires", "entered", "ordered", "quiet_since", "switched_on")
 
@@ -57,7 +62,7 @@ def _op_from_json(body: str, shift: float) -> Op:
     raw["state"] = OpState(raw["state"])
     raw["step"] = Step(raw["step"]) if raw["step"] else None
     if raw["outcome"] is not None:
-        raw["outcome"] = Outcome(Step(raw["outcome"]["step"]), raw["outcome"]["error"])
+        raw["outcome"] = Outcome(**{**raw["outcome"], "step": Step(raw["outcome"]["step"])})
     op = Op(**raw)
     moved = {
         name: getattr(op, name) + shift for name in _ENGINE_TIMES if getattr(op, name) is not None
@@ -214,20 +219,27 @@ class Journal:
 
     # --- operations, intents, memory ---
 
-    def save(self, op: Op, wall_offset: float, key: tuple[str, str] | None = None) -> None:
-        """Write an operation as it is now. ``wall_offset``: wall time minus engine time.
+    def save(
+        self, ops: Sequence[Op], wall_offset: float, key: tuple[str, str] | None = None
+    ) -> None:
+        """Write operations as they are now, all or none. ``wall_offset``: wall minus engine time.
 
-        ``key``: (idempotency key, what was asked), kept with it.
+        ``key``: (idempotency key, what was asked), kept with them.
         """
         rows: list[tuple[str, tuple[Any, ...]]] = [
             (
                 "INSERT OR REPLACE INTO operations VALUES (?, ?, ?, ?, ?)",
                 (op.id, op.started_wall, int(op.state.ended), wall_offset, _op_to_json(op)),
             )
+            for op in ops
         ]
         if key is not None:
+            together = " ".join(op.id for op in ops)
             rows.append(
-                ("INSERT INTO keys VALUES (?, ?, ?, ?)", (key[0], op.id, key[1], op.started_wall))
+                (
+                    "INSERT INTO keys VALUES (?, ?, ?, ?)",
+                    (key[0], together, key[1], ops[0].started_wall),
+                )
             )
         self._write(rows)
 
@@ -241,7 +253,7 @@ class Journal:
         return [_op_from_json(body, offset - wall_offset) for body, offset in rows]
 
     def by_key(self, key: str) -> tuple[str, str] | None:
-        """(operation, what was asked) of an idempotency key."""
+        """(operations, what was asked) of an idempotency key."""
         rows = self._read("SELECT operation, asked FROM keys WHERE key = ?", (key,))
         return (rows[0][0], rows[0][1]) if rows else None
 
@@ -271,6 +283,31 @@ class Journal:
             )
         ]
 
+    def record(self, row: Sequence[str | float | None]) -> None:
+        """Keep a command: an :class:`~hwctl.engine.service.AuditEntry` without its id."""
+        number = self._write([(_AUDIT_SQL, tuple(row))])
+        if number % 1000 == 0:
+            self._write([("DELETE FROM audit WHERE id < ?", (number - KEPT_ON_DISK,))])
+
+    def record_end(self, operation: str, after: str, result: str) -> None:
+        """What became of a recorded command's operation."""
+        self._write(
+            [
+                (
+                    "UPDATE audit SET after = ?, result = ? WHERE operation = ? AND after IS NULL",
+                    (after, result, operation),
+                )
+            ]
+        )
+
+    def records(self, after: int, limit: int) -> list[tuple[Any, ...]]:
+        """Recorded commands with their ids, oldest first, at most the newest ``limit``."""
+        return self._read(
+            "SELECT id, at, by, origin, what, target, reason, before, after, result, operation "
+            "FROM audit WHERE id > ? ORDER BY id DESC LIMIT ?",
+            (after, limit),
+        )[::-1]
+
     def remember(self, key: str, value: dict[str, Any], at: float) -> None:
         """Keep a small thing that was learned, or a state that outlives the process."""
         self._write(
@@ -290,6 +327,10 @@ class Journal:
                 return []
 
 
+_AUDIT_SQL = (
+    "INSERT INTO audit (at, by, origin, what, target, reason, before, after, result, operation) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 _EVENT_SQL = "INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 

@@ -3,9 +3,9 @@
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from hwctl.engine import power_facts
 from hwctl.model.errors import JournalUnavailableError
 from hwctl.policy import charge, shutdown
-from hwctl.policy.power import Step
 
 if TYPE_CHECKING:
     from hwctl.engine.core import Engine
@@ -34,6 +34,17 @@ def remember(engine: "Engine") -> None:
         "inhibited": state.inhibited, "since": state.since - now + wall,
     }  # fmt: skip
     kept["halt_times"] = dict(engine.halt_times)
+    kept["assumed"] = dict(engine.assumed)
+    _keep(engine, kept)
+
+
+def remember_assumed(engine: "Engine") -> None:
+    """Keep what outlets without a read-back were ordered to be; nobody else knows it."""
+    _keep(engine, {"assumed": dict(engine.assumed)})
+
+
+def _keep(engine: "Engine", kept: dict[str, dict[str, Any]]) -> None:
+    wall = engine.clock.wall()
 
     def save() -> None:
         try:
@@ -77,7 +88,14 @@ def recall(engine: "Engine") -> None:
         engine.halt_times = {
             node: float(s) for node, s in halts[0].items() if node in engine.wiring.node
         }
+    assumed = engine.journal.recall("assumed")
+    if assumed is not None:
+        engine.assumed = {
+            outlet: bool(on) for outlet, on in assumed[0].items() if outlet in engine.wiring.outlet
+        }
     for op in engine.desk.resume(engine.wiring.node):
+        if op.state.ended:
+            engine.audit_record.ended(op, "not wired any more")
         # A board that was switched on just before may still draw its inrush.
-        if op.step in (Step.SWITCH_ON, Step.VERIFY_ON, Step.CAME_BACK):
-            engine.reserve(op)
+        elif power_facts.came_on(op):
+            power_facts.reserve(engine, op)

@@ -6,76 +6,18 @@ so. A node that does not answer costs nothing but its own time limit.
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from hwctl.engine.clock import Clock, allow, pace
-from hwctl.engine.http_client import HttpClient
+from hwctl.engine.clock import Clock, pace
+from hwctl.engine.net_devices import NetDevice
 from hwctl.engine.workers import Health, Report
-from hwctl.model.drivers import HostControl, LoadSource, Net, SshLogin
+from hwctl.model.drivers import HostControl, LoadSource
 from hwctl.model.errors import HostError, HwctlError
 
 SLOTS = 8
 """Per polling period; nodes of one slot are asked together."""
-
-Resolve = Callable[[str, int], tuple[str, int]]
-Locate = Callable[[Path], Path]
-
-
-class RealNet:
-    """A :class:`~hwctl.model.drivers.Net` on sockets."""
-
-    def __init__(
-        self,
-        clock: Clock,
-        resolve: Resolve = lambda host, port: (host, port),
-        file: Locate = lambda path: path,
-    ) -> None:
-        self._clock = clock
-        self._resolve = resolve
-        self._file = file
-        self._http = HttpClient()
-
-    async def get(self, host: str, port: int, path: str, *, limit_s: float, most: int) -> bytes:
-        return await self._http.get(
-            self._resolve(host, port), f"{host}:{port}", path,
-            limit_s=self._real(limit_s), most=most,
-        )  # fmt: skip
-
-    async def ssh(self, login: SshLogin, command: str, *, limit_s: float) -> tuple[int | None, str]:
-        # Imported when first needed: it costs 15 MB and 0.2 s, and most days nobody halts.
-        loop = asyncio.get_running_loop()
-        run = await loop.run_in_executor(None, _ssh_runner)
-        host, port = self._resolve(login.address, login.port)
-        try:
-            async with asyncio.timeout(self._real(limit_s)):
-                return await run(
-                    host, port, login, self._file(login.key), self._file(login.known_hosts), command
-                )
-        except TimeoutError as error:
-            raise HostError(
-                f"ssh to {login.address} did not end within {limit_s:.0f} s", where=login.address
-            ) from error
-
-    def close(self) -> None:
-        self._http.close()
-
-    def _real(self, limit_s: float) -> float:
-        return allow(self._clock, limit_s) / self._clock.speed
-
-
-_SshRun = Callable[
-    [str, int, SshLogin, Path, Path, str], Coroutine[Any, Any, tuple[int | None, str]]
-]
-
-
-def _ssh_runner() -> _SshRun:
-    from hwctl.engine.ssh_client import run  # noqa: PLC0415 - see RealNet.ssh
-
-    return run
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +35,13 @@ class Network:
 
     def __init__(
         self,
-        net: Net,
         hosts: list[HostEntry],
+        devices: Sequence[NetDevice],
         clock: Clock,
         report: Callable[[Report], None],
         health: Callable[[Health], None],
     ) -> None:
-        self._net = net
+        self._devices = tuple(devices)
         self._hosts = {entry.node: entry for entry in hosts}
         self._clock = clock
         self._report = report
@@ -199,6 +141,8 @@ class Network:
             # slots, because waking up costs more than asking one node more.
             delay = entry.every_s * (index % SLOTS) / SLOTS
             loop.call_soon(self._spawn, loop, entry, delay)
+        for device in self._devices:
+            self._tasks.add(loop.create_task(device.serve(loop)))
         loop.call_soon(ready.set)
         try:
             loop.run_forever()

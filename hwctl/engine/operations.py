@@ -6,12 +6,13 @@ id of the first. The rules of each step are :mod:`hwctl.policy.power`'s.
 
 import secrets
 import threading
-from collections.abc import Callable, Collection
-from dataclasses import replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from hwctl.engine.clock import Clock
 from hwctl.engine.journal import Journal
+from hwctl.engine.power_facts import SHUTDOWN
 from hwctl.engine.writer import Writer
 from hwctl.model.errors import (
     HwctlError,
@@ -23,19 +24,31 @@ from hwctl.model.errors import (
 )
 from hwctl.model.rig import OperationState, OpState
 from hwctl.policy import power
-from hwctl.policy.power import Action, Facts, Kind, Limits, Op, Outcome
+from hwctl.policy.operation import Action, Facts, Kind, Limits, Op, Outcome, Step, cancel
 
 KEPT_ENDED = 200
-SHUTDOWN = "shutdown"
-"""``by`` of operations that the shutdown begins."""
 HOUR_S = 3600.0
 
 Done = Callable[[HwctlError | None], None]
 Order = Callable[[Action, Done], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A node, its outlet, and whether that performs a cycle by itself."""
+
+    node: str
+    outlet: str | None
+    timed: bool = False
+
+
 class Emit(Protocol):
     def __call__(self, kind: str, subject: str, text: str, severity: str = "info") -> None: ...
+
+
+def _asked(kind: Kind, nodes: Sequence[str], force: bool) -> str:
+    """What a command was, to be kept with its idempotency key."""
+    return f"{kind} {' '.join(nodes)} {force}"
 
 
 class Desk:
@@ -60,8 +73,7 @@ class Desk:
     def begin(
         self,
         kind: Kind,
-        node: str,
-        outlet: str | None,
+        targets: Sequence[Target],
         *,
         force: bool,
         by: str,
@@ -69,59 +81,88 @@ class Desk:
         expiry_s: float,
         cycles_per_hour: int,
         key: str | None = None,
-    ) -> Op:
-        """Journal a new operation and take it up at the next tick.
+    ) -> list[Op]:
+        """Journal new operations, one per node, and take them up at the next tick; all or none.
 
-        :raises TargetBusyError: another operation holds the node.
-        :raises NotPossibleError: it has been cycled too often.
-        :raises JournalUnavailableError: it could not be written, so it does not begin.
+        ``key``: kept with them, for :meth:`again`.
+
+        :raises TargetBusyError: another operation holds one of the nodes.
+        :raises NotPossibleError: one has been cycled too often.
+        :raises JournalUnavailableError: they could not be written, so they do not begin.
         """
-        asked = f"{kind} {node} {force}"
-        if key is not None and (known := self._journal.by_key(key)) is not None:
-            return self._again(known, asked)
+        asked = _asked(kind, [target.node for target in targets], force)
         now, wall = self._clock.now(), self._clock.wall()
-        op = Op(
-            id=f"op-{secrets.token_hex(5)}",
-            kind=kind,
-            target=node,
-            outlet=outlet,
-            force=force,
-            by=by,
-            reason=reason,
-            started_wall=wall,
-            expires=now + expiry_s,
-            cut_at_deadline=by == SHUTDOWN,
-        )
+        ops = [
+            Op(
+                id=f"op-{secrets.token_hex(5)}",
+                kind=kind,
+                target=target.node,
+                outlet=target.outlet,
+                force=force,
+                by=by,
+                reason=reason,
+                started_wall=wall,
+                expires=now + expiry_s,
+                timed=target.timed,
+                cut_at_deadline=by == SHUTDOWN,
+            )
+            for target in targets
+        ]
         with self._lock:
-            holder = self._held.get(node)
-            if holder is not None:
-                raise TargetBusyError(
-                    f"{node} is held by {self._ops[holder].kind if holder in self._ops else ''} "
-                    f"operation {holder}",
-                    operation=holder,
-                    where=node,
-                    hint=f"wait for it, or cancel it: DELETE /api/v1/operations/{holder}",
-                )
-            if kind in ("cycle", "reset"):
-                recent = [at for at in self._cuts.get(node, []) if now - at < HOUR_S]
-                if len(recent) >= cycles_per_hour:
-                    raise NotPossibleError(
-                        f"{node} was cycled {len(recent)} times within the hour",
-                        where=node,
-                        hint="`power.cycles_per_hour` in the settings file is the limit",
-                    )
-            # The node is held from here on, and the disk is waited for without the lock.
-            self._held[node] = op.id
+            for op in ops:
+                self._check_free(op.target)
+                if kind in ("cycle", "reset"):
+                    self._check_rate(op.target, now, cycles_per_hour)
+            # The nodes are held from here on, and the disk is waited for without the lock.
+            self._held.update({op.target: op.id for op in ops})
         try:
-            self._journal.save(op, wall - now, None if key is None else (key, asked))
+            self._journal.save(ops, wall - now, None if key is None else (key, asked))
         except JournalUnavailableError:
             with self._lock:
-                del self._held[node]
+                for op in ops:
+                    del self._held[op.target]
             raise
         with self._lock:
-            self._ops[op.id] = op
-        self._tell_begun(op)
-        return op
+            self._ops.update({op.id: op for op in ops})
+        for op in ops:
+            self._tell_begun(op)
+        return ops
+
+    def again(self, kind: Kind, nodes: Sequence[str], force: bool, key: str) -> list[Op] | None:
+        """The operations that this very command has begun before, by its idempotency key.
+
+        :raises RequestError: the key was another command's.
+        :raises UnknownTargetError: that was so long ago that they are forgotten.
+        """
+        known = self._journal.by_key(key)
+        if known is None:
+            return None
+        if known[1] != _asked(kind, nodes, force):
+            raise RequestError(
+                "this Idempotency-Key was used for another command",
+                hint="a new command needs a new key",
+            )
+        return [self.get(operation) for operation in known[0].split()]
+
+    def _check_free(self, node: str) -> None:
+        holder = self._held.get(node)
+        if holder is not None:
+            kind = f"{self._ops[holder].kind} " if holder in self._ops else ""
+            raise TargetBusyError(
+                f"{node} is held by {kind}operation {holder}",
+                operation=holder,
+                where=node,
+                hint=f"wait for it, or cancel it: DELETE /api/v1/operations/{holder}",
+            )
+
+    def _check_rate(self, node: str, now: float, cycles_per_hour: int) -> None:
+        recent = [at for at in self._cuts.get(node, []) if now - at < HOUR_S]
+        if len(recent) >= cycles_per_hour:
+            raise NotPossibleError(
+                f"{node} was cycled {len(recent)} times within the hour",
+                where=node,
+                hint="`power.cycles_per_hour` in the settings file is the limit",
+            )
 
     def begin_unjournalled(self, node: str, outlet: str | None, reason: str, expiry_s: float) -> Op:
         """The shutdown's way while the journal cannot be written: the halt is asked for, since it
@@ -152,6 +193,10 @@ class Desk:
         with self._lock:
             return list(self._ops.values())[::-1][:limit]
 
+    def under_way(self) -> list[Op]:
+        with self._lock:
+            return [op for op in self._ops.values() if not op.state.ended]
+
     def holder(self, node: str) -> Op | None:
         with self._lock:
             held = self._held.get(node)
@@ -163,7 +208,7 @@ class Desk:
             op = self._ops.get(operation)
             if op is None:
                 raise UnknownTargetError(f"no operation `{operation}`")
-            cancelled = power.cancel(op, self._clock.wall(), by)
+            cancelled = cancel(op, self._clock.wall(), by)
             if cancelled is None:
                 why = (
                     f"it has ended ({op.state})"
@@ -185,15 +230,13 @@ class Desk:
         self,
         facts_of: Callable[[Op], Facts],
         limits: Limits,
-        switched_on: Callable[[Op], None],
+        switched_on: Callable[[Op, float], None],
     ) -> list[Op]:
         """Advance every operation under way. :returns: those that ended."""
         now, wall = self._clock.now(), self._clock.wall()
         self._take_outcomes()
         ended = []
-        with self._lock:
-            active = [op for op in self._ops.values() if not op.state.ended]
-        for op in active:
+        for op in self.under_way():
             after, actions = power.step(op, now, wall, facts_of(op), limits)
             if after is op:
                 continue
@@ -205,9 +248,9 @@ class Desk:
             if changed:
                 self._save_later(after)
             for action in actions:
-                if action.verb == "switch" and action.on:
-                    switched_on(after)
-                if action.step is power.Step.CUT:
+                if action.verb == "cycle" or (action.verb == "switch" and action.on):
+                    switched_on(after, action.off_s)
+                if action.step in (Step.CUT, Step.CYCLE):
                     self._cuts.setdefault(after.target, []).append(now)
                     self._tell_cut(after, action)
                 self._act(after, action)
@@ -219,9 +262,9 @@ class Desk:
     def resume(self, nodes: Collection[str]) -> list[Op]:
         """Take up what was under way when the process ended. ``nodes``: those that are wired.
 
-        :returns: the operations that go on.
+        :returns: the operations that go on, and those that had to end because their nodes are gone.
         """
-        going_on = []
+        taken_up = []
         now, wall = self._clock.now(), self._clock.wall()
         for stored in self._journal.load(wall - now, limit=KEPT_ENDED):
             op = stored
@@ -230,6 +273,7 @@ class Desk:
                 op = replace(op, state=OpState.FAILED, error=error, finished_wall=wall)
                 self._save_later(op)
                 self._emit("power.failed", op.target, f"{op.kind} {op.id}: {error}", "critical")
+                taken_up.append(op)
             elif not op.state.ended:
                 op = power.resume(op, now)
                 self._held[op.target] = op.id
@@ -237,9 +281,9 @@ class Desk:
                 self._emit(
                     "power.resumed", op.target, f"{op.kind} {op.id} taken up again{at}", "warning"
                 )
-                going_on.append(op)
+                taken_up.append(op)
             self._ops[op.id] = op
-        return going_on
+        return taken_up
 
     def wants(self, action: Action) -> bool:
         """Whether the operation still is at the step that ordered this; from any thread."""
@@ -253,14 +297,6 @@ class Desk:
             self._outcomes.append((operation, outcome))
 
     # --- inside ---
-
-    def _again(self, known: tuple[str, str], asked: str) -> Op:
-        if known[1] != asked:
-            raise RequestError(
-                "this Idempotency-Key was used for another command",
-                hint="a new command needs a new key",
-            )
-        return self.get(known[0])
 
     def _put(self, op: Op) -> None:
         self._ops[op.id] = op
@@ -284,7 +320,7 @@ class Desk:
 
         def save() -> None:
             try:
-                self._journal.save(op, offset)
+                self._journal.save([op], offset)
             except JournalUnavailableError:
                 return  # the snapshot shows the journal's problem; actions are refused one by one
 
@@ -309,9 +345,10 @@ class Desk:
 
         def done(error: HwctlError | None) -> None:
             said = None if error is None else str(error)
+            undelivered = error is not None and error.undelivered
             if intent is not None:
                 self._writer.submit(lambda: self._write_outcome(intent, said))
-            self.outcome(op.id, Outcome(action.step, said))
+            self.outcome(op.id, Outcome(action.step, said, undelivered))
 
         self._order(action, done)
 

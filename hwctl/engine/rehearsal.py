@@ -14,8 +14,9 @@ from hwctl.engine.clock import ManualClock
 from hwctl.engine.core import TICK_S, Engine
 from hwctl.engine.journal import Journal
 from hwctl.engine.senses import load_key
-from hwctl.model.drivers import SshLogin
-from hwctl.model.errors import HostError
+from hwctl.engine.world_net import LiveOutlets, WorldNet
+from hwctl.engine.world_ports import Wire
+from hwctl.model.drivers import HidBus, SysfsBus
 
 T = TypeVar("T")
 
@@ -23,11 +24,20 @@ T = TypeVar("T")
 class LiveWorld(Protocol):
     """An emulated world in this process (``hwctl_emulated.world.World``)."""
 
+    @property
+    def net(self) -> LiveOutlets: ...
+
     def i2c(self, bus: str) -> Any: ...  # noqa: ANN401
 
     def gpio(self, bus: str) -> Any: ...  # noqa: ANN401
 
     def spi(self, bus: str) -> Any: ...  # noqa: ANN401
+
+    def tty(self, bus: str) -> Wire: ...
+
+    def hid(self, bus: str) -> HidBus: ...
+
+    def sysfs(self, bus: str) -> SysfsBus: ...
 
     def page(self, node: str, query: str = "") -> bytes: ...
 
@@ -52,38 +62,6 @@ def run_inline(work: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("a driver waited for something that a rehearsal does not have")
 
 
-class WorldNet:
-    """A :class:`~hwctl.model.drivers.Net` whose nodes are in this process."""
-
-    def __init__(self, world: LiveWorld, loaded: Loaded) -> None:
-        self._world = world
-        self._nodes: dict[str, str] = {}
-        for node, host in loaded.hosts.items():
-            for use in (host.load, host.control):
-                if use is None:
-                    continue
-                for name in ("host", "address"):
-                    address = getattr(use.options, name, None)
-                    if isinstance(address, str):
-                        self._nodes[address] = node
-
-    async def get(self, host: str, port: int, path: str, *, limit_s: float, most: int) -> bytes:
-        del port, limit_s
-        body = self._world.page(self._node(host), path.partition("?")[2])
-        if len(body) > most:
-            raise HostError(f"sent more than {most} bytes", where=host)
-        return body
-
-    async def ssh(self, login: SshLogin, command: str, *, limit_s: float) -> tuple[int | None, str]:
-        del limit_s
-        return self._world.command(self._node(login.address), command)
-
-    def _node(self, address: str) -> str:
-        if address not in self._nodes:
-            raise HostError(f"nobody lives at {address}", where=address)
-        return self._nodes[address]
-
-
 class _InProcess:
     """An in-process world as :class:`~hwctl.engine.buses.WorldBuses` wants it."""
 
@@ -91,6 +69,9 @@ class _InProcess:
         self.i2c = world.i2c
         self.gpio = world.gpio
         self.spi = world.spi
+        self.tty = world.tty
+        self.hid = world.hid
+        self.sysfs = world.sysfs
 
     def address(self, host: str, port: int) -> tuple[str, int]:
         return host, port
@@ -138,6 +119,8 @@ class Rehearsal:
             if now - self._asked.get(load_key(entry.node), float("-inf")) >= entry.every_s:
                 self._asked[load_key(entry.node)] = now
                 run_inline(self.engine.network.poll_once(entry))
+        for device in self.engine.net_devices:
+            run_inline(device.run_once())
         self.engine.tick()
 
     def run(self, seconds: float, tick_s: float = TICK_S) -> None:

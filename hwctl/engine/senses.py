@@ -21,6 +21,8 @@ class Seen:
     """When the last good value was taken."""
     error: Any = None
     """Of the latest report, if it was none."""
+    failed_at: float | None = None
+    """When it was last asked in vain."""
 
 
 @dataclass(slots=True)
@@ -50,7 +52,7 @@ class Senses:
             if report.error is None:
                 seen.value, seen.taken, seen.error = report.value, report.taken, None
             else:
-                seen.error = report.error
+                seen.error, seen.failed_at = report.error, report.taken
         return new
 
     def seen(self, key: str) -> Seen:

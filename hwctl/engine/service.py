@@ -36,6 +36,29 @@ class Counters:
     """strip -> frames sent."""
 
 
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One command, whatever became of it. Times are wall-clock seconds since the epoch."""
+
+    id: int
+    at: float
+    by: str
+    """Token, session or local user."""
+    origin: str
+    """Where it came from: an address, or the unix socket's peer."""
+    what: str
+    """``power cycle``, ``shutdown start`` and the like."""
+    target: str
+    reason: str
+    before: str
+    """How the target was."""
+    after: str | None
+    """How it is when the command has ended; ``None`` until then."""
+    result: str
+    """``accepted``, ``done``, ``failed: why``, ``refused: why``."""
+    operation: str | None
+
+
 class RigService(Protocol):
     """The engine, seen from the faces."""
 
@@ -62,12 +85,32 @@ class RigService(Protocol):
         force: bool = False,
         reason: str = "",
         by: str,
+        origin: str = "",
         key: str | None = None,
     ) -> OperationState:
         """Begin an operation. ``key``: an idempotency key; the same key gives the same operation.
 
         :raises RequestError: unknown node, busy (409), protected, journal not writable (503), ...
         """
+        ...
+
+    def nodes_meant(self, wanted: Sequence[str]) -> Sequence[str]:
+        """The nodes behind names, ranges and groups. :raises RequestError: there are none."""
+        ...
+
+    def power_many(
+        self,
+        wanted: Sequence[str],
+        action: PowerAction,
+        *,
+        force: bool = False,
+        reason: str = "",
+        by: str,
+        origin: str = "",
+        key: str | None = None,
+    ) -> Sequence[OperationState]:
+        """Begin one operation per node, all or none; they wait for each other where one node needs
+        another. Protected nodes are refused if named, and left out of a group."""
         ...
 
     def operation(self, operation: str) -> OperationState:
@@ -78,21 +121,38 @@ class RigService(Protocol):
         """The latest first."""
         ...
 
-    def cancel(self, operation: str, *, by: str) -> OperationState: ...
+    def cancel(self, operation: str, *, by: str, origin: str = "") -> OperationState: ...
 
-    def locate(self, node: str, active: bool, *, by: str) -> None: ...
+    def locate(self, node: str, active: bool, *, by: str, origin: str = "") -> None: ...
 
     def fan(
-        self, fan: str, *, mode: Literal["auto", "manual"], duty: float, for_s: float, by: str
+        self,
+        fan: str,
+        *,
+        mode: Literal["auto", "manual"],
+        duty: float,
+        for_s: float,
+        by: str,
+        origin: str = "",
     ) -> None: ...
 
-    def strip(self, strip: str, *, mode: str | None, brightness: float | None, by: str) -> None: ...
+    def strip(
+        self, strip: str, *, mode: str | None, brightness: float | None, by: str, origin: str = ""
+    ) -> None: ...
 
     def strip_modes(self) -> Sequence[str]: ...
 
-    def shutdown_start(self, *, reason: str, by: str) -> None: ...
+    def shutdown_start(self, *, reason: str, by: str, origin: str = "") -> None: ...
 
-    def shutdown_cancel(self, *, by: str) -> None: ...
+    def shutdown_cancel(self, *, by: str, origin: str = "") -> None: ...
+
+    def turned_away(self, *, what: str, by: str, origin: str, why: str) -> None:
+        """Record a command that was not let in: a wrong token, or one without the scope."""
+        ...
+
+    def audit(self, after: int = 0, limit: int = 200) -> Sequence[AuditEntry]:
+        """Commands with an id above ``after``, oldest first; at most the newest ``limit``."""
+        ...
 
     def events(self, after: int = 0, limit: int = 500) -> Sequence[Event]:
         """Those with an id above ``after``, oldest first; at most the newest ``limit``."""

@@ -20,7 +20,7 @@ from hwctl.model.rig import (
 )
 from hwctl.policy import cooling, presence, shutdown
 from hwctl.policy.heat import NodeInput
-from hwctl.policy.power import Op, Step
+from hwctl.policy.operation import Op, Step
 
 if TYPE_CHECKING:
     from hwctl.engine.core import Engine
@@ -40,7 +40,7 @@ def halting(op: Op) -> bool:
 def node_power(outlet_on: bool | None, op: Op | None, os: Os) -> Power:
     """What the node's feed is doing: read back, or in transition."""
     if op is not None and not op.state.ended and op.step is not None:
-        if op.step in (*HALTING_STEPS, Step.HALT, Step.DRAIN):
+        if op.step in (*HALTING_STEPS, Step.HALT, Step.DRAIN, Step.CYCLE):
             return Power.POWERING_OFF
         if op.step in (Step.SWITCH_ON, Step.VERIFY_ON) or (
             op.step is Step.CAME_BACK and op.kind != "reset"
@@ -144,6 +144,13 @@ def _node(engine: "Engine", node_id: str, now: float) -> NodeState:
     )
 
 
+def node_text(engine: "Engine", node_id: str) -> str:
+    """How a node is once its operation has ended, for the audit record."""
+    state = engine.presences[node_id]
+    power = node_power(engine.outlet_on(engine.outlet_of.get(node_id)), None, state.os)
+    return f"power {power}, os {state.os}"
+
+
 def _outlet(engine: "Engine", outlet_id: str, now: float) -> OutletState:
     outlet = engine.wiring.outlet[outlet_id]
     meter = outlet.meter
@@ -154,7 +161,7 @@ def _outlet(engine: "Engine", outlet_id: str, now: float) -> OutletState:
         id=outlet_id,
         node=outlet.node,
         on=engine.outlet_on(outlet_id),
-        read_back="true" if engine.reads_back[outlet.device] else "assumed",
+        read_back="true" if engine.says[outlet.device].reads_back else "assumed",
         volts=sample.volts if sample is not None else None,
         amps=sample.amps if sample is not None else None,
         watts=sample.watts if sample is not None else None,
@@ -230,7 +237,8 @@ def shutdown_inputs(
                 role=node.role,
                 power={True: Power.ON, False: Power.OFF, None: Power.UNKNOWN}[on],
                 protected=node.protected,
-                has_outlet=outlet is not None,
+                has_outlet=outlet is not None
+                and engine.says[engine.wiring.outlet[outlet].device].switches_off,
                 halt_s=engine.halt_times.get(node_id, engine.settings.shutdown.halt_s),
                 held_by=op.id
                 if op is not None

@@ -65,7 +65,8 @@ class _Entry:
 class TokenStore:
     """The tokens in one file. Safe to use from several threads and processes at once.
 
-    :param path: the file; it need not exist. It is written with mode 0600.
+    :param path: the file; it need not exist. It is written with mode 0600; by root it is given to
+        whom its directory belongs to, for that is who the service runs as.
     :param clock: wall-clock seconds since the epoch.
     """
 
@@ -181,7 +182,7 @@ class TokenStore:
         """Replace the file whole: after a power loss it is the old one or the new one."""
         scratch = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
         try:
-            handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            handle = self._create(scratch)
             try:
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
                     json.dump(_encode(entries), file, indent=1)
@@ -210,7 +211,10 @@ class TokenStore:
         lock = self._path.with_name(f".{self._path.name}.lock")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                handle = self._create(lock)
+            except FileExistsError:
+                handle = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)
         except OSError as error:
             raise ConfigError(
                 f"cannot be locked: {error.strerror}",
@@ -222,6 +226,15 @@ class TokenStore:
             yield
         finally:
             os.close(handle)
+
+    def _create(self, path: Path) -> int:
+        """A new file. Only such a one is given away: whoever owns the directory could have put a
+        link to anything there."""
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        if os.geteuid() == 0:
+            folder = self._path.parent.stat()
+            os.fchown(handle, folder.st_uid, folder.st_gid)
+        return handle
 
     def _unreadable(self, error: OSError) -> ConfigError:
         return ConfigError(

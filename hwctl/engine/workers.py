@@ -5,6 +5,7 @@ due, and reports what came of both. A device that fails is tried again ever more
 and recovery are each reported once. A slow device delays its own bus and nothing else.
 """
 
+import errno
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,8 +13,9 @@ from typing import Any
 
 from hwctl.engine.buses import Buses
 from hwctl.engine.clock import Clock, pace
-from hwctl.model.drivers import Driver, Options
-from hwctl.model.errors import BusError, DeviceError, HwctlError
+from hwctl.engine.uevents import Uevent
+from hwctl.model.drivers import Driver, Later, Options
+from hwctl.model.errors import BusError, DeviceBusyError, DeviceError, HwctlError
 from hwctl.model.wiring import Bus
 
 FIRST_RETRY_S = 1.0
@@ -22,6 +24,9 @@ LONGEST_RETRY_S = 30.0
 
 SETTLE_S = 0.3
 """Between setting a device up and its first poll; the slowest average takes 69 ms (INA219)."""
+
+OWNED = "driver"
+"""In a device's folder in sysfs as long as a kernel driver has it."""
 
 Job = Callable[[Any], Any]
 
@@ -39,14 +44,16 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """A device failed, or works again."""
+    """A device failed, or works again, or is reached in another way."""
 
     device: str
     error: HwctlError | None
+    way: str = ""
+    """How it is reached from now on, if that has changed: neither a failure nor the end of one."""
 
 
 @dataclass(slots=True)
-class _Poll:
+class Poll:
     device: str
     key: str
     job: Job
@@ -55,11 +62,22 @@ class _Poll:
 
 
 @dataclass(slots=True)
-class _Order:
+class Order:
     device: str
     key: str
     job: Job
     done: Callable[[HwctlError | None], None] | None
+    due: float = float("-inf")
+    """What goes on with an order that takes time is not due at once."""
+
+
+def put_order(orders: dict[str, Order], order: Order) -> None:
+    """A newer order under the same key takes the place of one that has not begun: the older one's
+    ``done`` is then called with no error, since what it wanted is no longer wanted."""
+    replaced = orders.pop(order.key, None)
+    orders[order.key] = order
+    if replaced is not None and replaced.done is not None:
+        replaced.done(None)
 
 
 @dataclass(slots=True)
@@ -71,6 +89,18 @@ class _Device:
     retry_s: float = FIRST_RETRY_S
     retry_at: float = float("-inf")
     last_error: HwctlError | None = field(default=None)
+    folder: Any = None
+    """In sysfs, a :class:`~hwctl.model.drivers.SysfsBus`, while it is reached through the kernel's
+    own driver."""
+
+    def changed_hands(self, error: HwctlError) -> bool:
+        """Whether a device that worked fails because the kernel's driver has just taken it, or has
+        let go of it."""
+        if self.opened is None:
+            return False
+        if self.folder is not None:
+            return OWNED not in self.folder.names()
+        return self.driver.kernel is not None and isinstance(error, DeviceBusyError)
 
 
 class BusWorker:
@@ -93,8 +123,8 @@ class BusWorker:
         self._health = health
         self._opened: Any = None
         self._devices: dict[str, _Device] = {}
-        self._polls: list[_Poll] = []
-        self._orders: dict[str, _Order] = {}
+        self._polls: list[Poll] = []
+        self._orders: dict[str, Order] = {}
         self._wake = threading.Condition()
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -106,7 +136,7 @@ class BusWorker:
 
     def poll(self, device: str, key: str, job: Job, every_s: float) -> None:
         """Report ``job(device)`` under ``key``, every ``every_s`` seconds of the rig's time."""
-        self._polls.append(_Poll(device, key, job, every_s))
+        self._polls.append(Poll(device, key, job, every_s))
 
     # --- from any thread ---
 
@@ -117,24 +147,36 @@ class BusWorker:
         job: Job,
         done: Callable[[HwctlError | None], None] | None = None,
     ) -> None:
-        """Carry out ``job(device)`` as soon as the bus is free.
+        """Carry out ``job(device)`` as soon as the bus is free (see :func:`put_order`).
 
-        A newer order under the same key takes the place of one that has not begun: the older one's
-        ``done`` is then called with no error, since what it wanted is no longer wanted.
+        A job that gives a :class:`~hwctl.model.drivers.Later` goes on with that when it is time.
         """
         with self._wake:
-            replaced = self._orders.pop(key, None)
-            self._orders[key] = _Order(device, key, job, done)
+            put_order(self._orders, Order(device, key, job, done))
             self._wake.notify()
-        if replaced is not None and replaced.done is not None:
-            replaced.done(None)
 
     def poll_soon(self, device: str) -> None:
         """Make the device's polls due."""
         with self._wake:
-            for poll in self._polls:
-                if poll.device == device:
-                    poll.due = float("-inf")
+            self._make_due(device)
+            self._wake.notify()
+
+    def _make_due(self, device: str) -> None:
+        for poll in self._polls:
+            if poll.device == device:
+                poll.due = float("-inf")
+
+    def hear(self, event: Uevent) -> None:
+        """News of a device: it is read at once. Something new: it may be what devices that fail
+        were missing, and they are tried at once, as if they had just begun to fail."""
+        appeared = event.brings(self._wiring.kind)
+        with self._wake:
+            for name, entry in self._devices.items():
+                again = appeared and entry.failed
+                if again:
+                    entry.retry_at, entry.retry_s = float("-inf"), FIRST_RETRY_S / 2
+                if again or event.concerns(entry.driver.subsystems):
+                    self._make_due(name)
             self._wake.notify()
 
     def start(self) -> None:
@@ -147,6 +189,9 @@ class BusWorker:
             self._wake.notify()
         if self._thread is not None:
             self._thread.join(timeout_s)
+        # A button that is held down is let go of, though too early.
+        for order in [one for one in self._orders.values() if one.due > float("-inf")]:
+            self.last_word(order.device, order.job)
 
     def last_word(self, device: str, job: Job) -> None:
         """Do one thing after :meth:`stop`, if the device works; failures are ignored: nobody is
@@ -164,8 +209,9 @@ class BusWorker:
         while not self._stopping:
             next_due = self.run_once()
             with self._wake:
-                if not self._orders and not self._stopping:
-                    left = max(0.0, next_due - self._clock.now()) / self._clock.speed
+                due = min((order.due for order in self._orders.values()), default=next_due)
+                left = max(0.0, min(due, next_due) - self._clock.now()) / self._clock.speed
+                if left and not self._stopping:
                     self._wake.wait(min(left, 1.0))
 
     def run_once(self) -> float:
@@ -183,27 +229,44 @@ class BusWorker:
                 self._carry_out(order)
         return min((poll.due for poll in self._polls), default=now + 1.0)
 
-    def _next_order(self) -> _Order | None:
+    def _next_order(self) -> Order | None:
+        now = self._clock.now()
         with self._wake:
-            if not self._orders:
-                return None
-            return self._orders.pop(next(iter(self._orders)))
+            key = next((key for key, order in self._orders.items() if order.due <= now), None)
+            return None if key is None else self._orders.pop(key)
 
-    def _carry_out(self, order: _Order) -> None:
+    def _carry_out(self, order: Order) -> None:
+        device = None
         try:
-            value = order.job(self._device(order.device, now=True))
+            device = self._device(order.device, now=True)
+            try:
+                value = order.job(device)
+            except (DeviceError, BusError) as error:
+                if not self._devices[order.device].changed_hands(error):
+                    raise
+                self._devices[order.device].opened = device = None
+                device = self._device(order.device, now=True)
+                value = order.job(device)
         except (DeviceError, BusError) as error:
+            if device is None:
+                error.undelivered = True
             self._failed(order.device, error)
             self._report(Report(order.device, order.key, self._clock.now(), error=error))
             if order.done is not None:
                 order.done(error)
             return
         self._worked(order.device)
+        if isinstance(value, Later):
+            order.job = value.job
+            order.due = self._clock.now() + value.after_s
+            with self._wake:
+                self._orders[order.key] = order
+            return
         self._report(Report(order.device, order.key, self._clock.now(), value))
         if order.done is not None:
             order.done(None)
 
-    def _poll(self, poll: _Poll) -> None:
+    def _poll(self, poll: Poll) -> None:
         entry = self._devices[poll.device]
         if entry.failed and self._clock.now() < entry.retry_at:
             return
@@ -216,6 +279,10 @@ class BusWorker:
                 return
             value = poll.job(device)
         except (DeviceError, BusError) as error:
+            if entry.changed_hands(error):
+                entry.opened = None
+                poll.due = self._clock.now()  # it is opened anew in the next round
+                return
             self._failed(poll.device, error)
             self._report(Report(poll.device, poll.key, self._clock.now(), error=error))
             return
@@ -232,8 +299,22 @@ class BusWorker:
         if self._opened is None:
             self._opened = self._buses.open(self.name, self._wiring)
         device = entry.driver.open(self._opened, entry.options)
-        device.probe()
-        entry.opened = device
+        folder = None
+        try:
+            device.probe()
+        except DeviceBusyError as error:
+            if entry.driver.kernel is None or not error.folder:
+                raise
+            folder = self._buses.open(self.name, Bus(kind="sysfs", path=error.folder))
+            device = entry.driver.kernel(folder, entry.options)
+            device.probe()
+            way = f"{error.what}: it is used through that driver, in {error.folder}; {error.hint}"
+        else:
+            way = "the kernel has let go of it: it is used without a kernel driver again"
+        told = entry.folder is not None
+        entry.opened, entry.folder = device, folder
+        if told != (folder is not None):
+            self._health(Health(name, None, way))
         return device
 
     def _failed(self, name: str, error: HwctlError) -> None:
@@ -247,11 +328,21 @@ class BusWorker:
         entry.last_error = error
         entry.retry_at = self._clock.now() + pace(self._clock, entry.retry_s)
         if self._wiring.kind == "gpio":
-            # Letting go of a line could change it; it stays held whatever happens.
+            # Letting go of a line could change it: it stays held whatever happens, unless the chip
+            # is gone (GpioChip.gone), which has no lines any more. It is opened anew when it is
+            # back. The error may come wrapped in a driver's own.
+            cause: BaseException | None = error
+            while isinstance(cause, HwctlError):
+                if isinstance(cause, BusError) and cause.errno == errno.ENODEV:
+                    self._let_go()
+                    break
+                cause = cause.__cause__
             return
-        # It may have been reset or replaced: it is opened and probed anew.
+        # It may have been reset or replaced: it is opened and probed anew. What the kernel refuses
+        # of its own driver's files is no fault of the bus.
+        by_kernel = entry.opened is not None and entry.folder is not None
         entry.opened = None
-        if isinstance(error, BusError):
+        if isinstance(error, BusError) and not by_kernel:
             self._let_go()
 
     def _let_go(self) -> None:

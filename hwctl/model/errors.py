@@ -29,6 +29,8 @@ class HwctlError(Exception):
     """Whether doing the same again later can succeed."""
     status = 500
     """The HTTP status that faces answer with."""
+    undelivered = False
+    """Whether an order certainly did not reach its device."""
     slug = "internal"
     """The last part of the problem's ``type`` URL, and its heading in docs/errors.md."""
 
@@ -109,6 +111,7 @@ class DeviceNotFoundError(DeviceError, LookupError):
     """Nothing answers at that address (ENODEV, ENXIO and EREMOTEIO all say so)."""
 
     slug = "device-not-found"
+    undelivered = True
     kind = "not-found"
 
 
@@ -116,6 +119,7 @@ class DeviceMismatchError(DeviceError):
     """Something answers there, but it is another part."""
 
     slug = "device-mismatch"
+    undelivered = True
     kind = "mismatch"
 
 
@@ -123,7 +127,10 @@ class DeviceBusyError(DeviceError):
     """A kernel driver or another program owns it."""
 
     slug = "device-busy"
+    undelivered = True
     kind = "busy"
+    folder = ""
+    """The device's own in sysfs, if a kernel driver owns it."""
 
 
 class DeviceTimeoutError(DeviceError, TimeoutError):

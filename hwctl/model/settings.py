@@ -3,6 +3,7 @@
 Every default says where it comes from; "untuned" means that nobody has measured it yet.
 """
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hwctl.model.wiring import Id, Strict
 
 Ratio01 = Annotated[float, Field(ge=0, le=1)]
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")]
 
 
 class DriverUse(BaseModel):
@@ -126,6 +128,23 @@ class SupplySettings(Strict):
 class ServiceSettings(Strict):
     host: str = "127.0.0.1"
     port: int = Field(default=8470, ge=0, le=65535)
+    names: tuple[HostName, ...] = Field(
+        default=(), description="by which it may be called, beside its addresses and its own name"
+    )
+    tls_cert: str | None = Field(
+        default=None,
+        description="PEM, relative to this file; with `tls_key` the port speaks TLS",
+    )
+    tls_key: str | None = Field(default=None, description="PEM without a passphrase")
+
+    def tls_files(self, settings: Path) -> tuple[Path, Path] | None:
+        """Certificate and key, where both are named.
+
+        :param settings: the settings file, beside which relative paths begin.
+        """
+        if self.tls_cert is None or self.tls_key is None:
+            return None
+        return settings.parent / self.tls_cert, settings.parent / self.tls_key
 
 
 class Settings(Strict):
@@ -136,6 +155,9 @@ class Settings(Strict):
     gauges: GaugeSettings = GaugeSettings()
     supply: dict[Id, SupplySettings] = Field(default_factory=dict)
     host: dict[Id, HostSettings] = Field(default_factory=dict)
+    group: dict[Id, tuple[Id, ...]] = Field(
+        default_factory=dict, description="nodes by a common name, for `hwctl power on @NAME`"
+    )
     cooling: CoolingSettings = CoolingSettings()
     lights: LightsSettings = LightsSettings()
     power: PowerSettings = PowerSettings()

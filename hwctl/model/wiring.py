@@ -33,8 +33,15 @@ class Board(Strict):
 
 
 class Bus(Strict):
-    kind: Literal["i2c", "gpio", "spi"]
-    path: str = Field(default="", description="/dev/i2c-1, /dev/spidev0.0 or a gpiochip's label")
+    kind: Literal["i2c", "gpio", "spi", "serial", "modbus", "hid", "sysfs"]
+    path: str = Field(
+        default="",
+        description="/dev/i2c-1, /dev/spidev0.0, a gpiochip's label, a serial port "
+        "(/dev/hwctl/ch340-1-1.2), /dev/hidraw0, for Modbus a serial port or HOST:PORT, for sysfs "
+        "the folder (/sys)",
+    )
+    baud: int = Field(default=9600, ge=300, le=4_000_000, description="Modbus on a serial port")
+    parity: Literal["N", "E", "O"] = Field(default="N", description="Modbus on a serial port")
 
 
 class DeviceEntry(BaseModel):
@@ -108,6 +115,11 @@ class Node(Strict):
         default=1.6, gt=0, description="at most this when halted; learn it by a drill"
     )
     protected: bool = Field(default=False, description="never switched by an ordinary command")
+    needs: tuple[Id, ...] | None = Field(
+        default=None,
+        description="nodes that come up before it and go down after it; without this key those "
+        "of the shutdown's later stages",
+    )
 
 
 class Fan(Strict):

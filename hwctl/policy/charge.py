@@ -132,7 +132,7 @@ def plausible(sample: GaugeSample, lowest_volts: float) -> bool:
     if volts is None or not lowest_volts <= volts <= 90:
         return False
     if amps is not None and watts is not None:
-        return abs(abs(volts * amps) - watts) <= 1.0 + 0.1 * watts
+        return abs(abs(volts * amps) - abs(watts)) <= 1.0 + 0.1 * abs(watts)
     return True
 
 

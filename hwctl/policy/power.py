@@ -1,12 +1,5 @@
 """Operations that switch a node's power: what comes next, and why it may.
 
-    off     halt -> prove-halt -> cut -> verify-off
-    on      admit -> switch-on -> verify-on -> came-back
-    cycle   halt -> prove-halt -> cut -> verify-off -> drain -> admit -> switch-on -> verify-on
-            -> came-back
-    reset   reboot -> came-back
-    forced  off and cycle begin at cut; reset is a forced cycle
-
 Pure: :func:`step` looks at one operation and the facts of its node and says what the operation is
 now and what is to be done. The engine journals each action before it does it and hands the
 outcome back as a fact. An action is ordered once per step; what became of a switch is decided by
@@ -18,46 +11,23 @@ it, or when a shutdown's deadline passed; the latter two are recorded as a risk 
 """
 
 import math
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Literal
 
-from hwctl.model.readings import Reading
-from hwctl.model.rig import OperationState, OpState, Os, StepRecord
+from hwctl.model.rig import OpState, Os
+from hwctl.policy.operation import (
+    Action,
+    Facts,
+    Limits,
+    Op,
+    Outcome,
+    Step,
+    end,
+    enter,
+    fail,
+    go_on,
+)
 
-Kind = Literal["on", "off", "cycle", "reset"]
-
-
-class Step(StrEnum):
-    """Where an operation is."""
-
-    HALT = "halt"
-    PROVE_HALT = "prove-halt"
-    CUT = "cut"
-    VERIFY_OFF = "verify-off"
-    DRAIN = "drain"
-    ADMIT = "admit"
-    SWITCH_ON = "switch-on"
-    VERIFY_ON = "verify-on"
-    REBOOT = "reboot"
-    CAME_BACK = "came-back"
-
-
-_OFF = (Step.HALT, Step.PROVE_HALT, Step.CUT, Step.VERIFY_OFF)
-_ON = (Step.ADMIT, Step.SWITCH_ON, Step.VERIFY_ON, Step.CAME_BACK)
-PLANS: dict[tuple[str, bool], tuple[Step, ...]] = {
-    ("off", False): _OFF,
-    ("off", True): _OFF[2:],
-    ("on", False): _ON,
-    ("on", True): _ON,
-    ("cycle", False): (*_OFF, Step.DRAIN, *_ON),
-    ("cycle", True): (*_OFF[2:], Step.DRAIN, *_ON),
-    ("reset", False): (Step.REBOOT, Step.CAME_BACK),
-    ("reset", True): (*_OFF[2:], Step.DRAIN, *_ON),
-}
-"""(kind, force) -> steps."""
-
-_CANCELLABLE = frozenset({Step.HALT, Step.PROVE_HALT, Step.ADMIT, Step.REBOOT})
 RESTARTED = "hwctl was restarted meanwhile"
 """The outcome of an action that was ordered by a process which is gone."""
 DEAD_VOLTS = 0.5
@@ -68,158 +38,6 @@ DRAIN_PATIENCE = 10.0
 """A feed is given so many times ``min_off_s`` to drain before it is switched on again. Untuned."""
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
-    """Something to be done for an operation, once."""
-
-    operation: str
-    step: Step
-    verb: Literal["halt", "reboot", "switch"]
-    target: str
-    """A node for halt and reboot, an outlet for switch."""
-    on: bool | None = None
-    cause: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of the action that the current step ordered."""
-
-    step: Step
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of the operation's node."""
-
-    outlet_on: bool | None
-    """Read back, fresh; ``None``: not known."""
-    read_back_at: float | None
-    """When, on the engine's clock."""
-    watts: Reading
-    """Of its own feed."""
-    volts: Reading
-    os: Os
-    boot_id: str | None
-    heard: float | None
-    """When it last answered well."""
-    can_halt: bool
-    can_be_seen: bool
-    """Whether there is a load source, so that coming back can be seen."""
-    halted_watts: float
-    admitted: bool
-    """Whether the rail has room for this node's inrush now (:func:`admit`)."""
-    off_since: float | None
-    """When its feed was last seen to go off."""
-
-    @property
-    def draw(self) -> float | None:
-        """Watts through its feed, whichever way the shunt was soldered in; ``None``: not known."""
-        watts = self.watts.fresh
-        return abs(watts) if watts is not None and math.isfinite(watts) else None
-
-    def seen_since(self, moment: float) -> bool | None:
-        """The read-back, if it was taken at ``moment`` or later."""
-        late = self.read_back_at is not None and self.read_back_at >= moment
-        return self.outlet_on if late else None
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Seconds, already widened for the engine's speed."""
-
-    halt_s: float
-    halt_deadline_s: float
-    quiet_s: float
-    verify_s: float
-    min_off_s: float
-    boot_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Op:
-    """One operation. Times are engine seconds unless the name says wall."""
-
-    id: str
-    kind: Kind
-    target: str
-    outlet: str | None
-    force: bool
-    by: str
-    reason: str
-    started_wall: float
-    expires: float
-    cut_at_deadline: bool = False
-    """Set by the shutdown: energy will not wait for a node that hangs."""
-    state: OpState = OpState.PENDING
-    step: Step | None = None
-    entered: float = 0.0
-    ordered: float | None = None
-    """When the step's action was ordered."""
-    outcome: Outcome | None = None
-    quiet_since: float | None = None
-    asked: float | None = None
-    """When the node was asked to halt, by this process: halts are timed from here."""
-    boot_before: str | None = None
-    switched_on: float | None = None
-    steps: tuple[StepRecord, ...] = ()
-    error: str | None = None
-    forced: str | None = None
-    finished_wall: float | None = None
-    halt_took_s: float | None = None
-    """From the request to the proof; learned for the shutdown's budget."""
-
-    @property
-    def plan(self) -> tuple[Step, ...]:
-        return PLANS[self.kind, self.force]
-
-    @property
-    def cancellable(self) -> bool:
-        return not self.state.ended and (self.step is None or self.step in _CANCELLABLE)
-
-    def view(self, wall_of_expiry: float) -> OperationState:
-        """As the snapshot shows it."""
-        return OperationState(
-            id=self.id,
-            kind=self.kind,
-            target=self.target,
-            state=self.state,
-            step=self.step,
-            steps=self.steps,
-            started=self.started_wall,
-            finished=self.finished_wall,
-            error=self.error,
-            forced=self.forced,
-            by=self.by,
-            reason=self.reason,
-            expires=wall_of_expiry,
-            cancellable=self.cancellable,
-        )
-
-
-# --- admission: inrush within the rail's budget ----------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class RailLoad:
-    """A rail at one moment."""
-
-    budget_amps: float
-    drawn_amps: float
-    """Measured, or the sum of what is known; never less than what is certainly there."""
-    reserved_amps: float
-    """For boards that were switched on a moment ago and whose inrush may still come."""
-
-
-def admit(rail: RailLoad, inrush_amps: float) -> bool:
-    """Whether a board with this inrush may be switched on now."""
-    return rail.drawn_amps + rail.reserved_amps + inrush_amps <= rail.budget_amps
-
-
-# --- the machine -----------------------------------------------------------------------------
-
-
 def step(
     op: Op, now: float, wall: float, facts: Facts, limits: Limits
 ) -> tuple[Op, tuple[Action, ...]]:
@@ -228,14 +46,14 @@ def step(
         return op, ()
     if op.step is None:
         if now > op.expires:
-            return _end(op, wall, OpState.CANCELLED, "expired before it could begin"), ()
+            return end(op, wall, OpState.CANCELLED, "expired before it could begin"), ()
         op = replace(op, state=OpState.RUNNING, boot_before=facts.boot_id)
         already = _already(op, facts)
         if already is not None:
-            return _end(op, wall, OpState.DONE, note=already), ()
+            return end(op, wall, OpState.DONE, note=already), ()
         if op.force and op.kind != "on":
             op = replace(op, forced=f"cut without a proven halt: forced by {op.by}")
-        op = _enter(op, op.plan[0], now, wall)
+        op = enter(op, op.plan[0], now, wall)
     actions: list[Action] = []
     # One pass may cross several steps, but each at most once.
     for _ in range(len(op.plan) + 1):
@@ -246,18 +64,6 @@ def step(
         if (op.step, op.state, op.ordered) == before or op.state.ended:
             break
     return op, tuple(actions)
-
-
-def cancel(op: Op, wall: float, by: str) -> Op | None:
-    """The cancelled operation, or ``None`` where it is too late."""
-    if not op.cancellable:
-        return None
-    note = f"cancelled by {by}"
-    if op.step is Step.PROVE_HALT or (op.step is Step.HALT and op.ordered is not None):
-        note += "; the node had been asked to halt"
-    if op.step is Step.ADMIT and Step.CUT in op.plan:
-        note += "; its feed stays off"
-    return _end(op, wall, OpState.CANCELLED, note)
 
 
 def resume(op: Op, now: float) -> Op:
@@ -282,13 +88,15 @@ def resume(op: Op, now: float) -> Op:
         return replace(op, ordered=None, outcome=None)
     if at is Step.HALT or at is Step.REBOOT:
         return replace(op, ordered=now, outcome=Outcome(at))
+    if op.switched_on is not None:
+        op = replace(op, switched_on=now)
     return replace(op, ordered=now, outcome=Outcome(at, RESTARTED))
 
 
 def _already(op: Op, facts: Facts) -> str | None:
-    if op.kind == "off" and facts.outlet_on is False:
+    if op.kind == "off" and facts.seen_off:
         return "the feed was off already"
-    if op.kind == "on" and facts.outlet_on is True:
+    if op.kind == "on" and facts.outlet_on is True and not facts.assumed:
         return "the feed was on already"
     return None
 
@@ -303,6 +111,8 @@ def _advance(
             return _prove(op, now, wall, facts, limits)
         case Step.CUT:
             return _switch(op, now, wall, facts, limits, on=False)
+        case Step.CYCLE:
+            return _cycle(op, now, wall, facts, limits)
         case Step.SWITCH_ON:
             return _switch(op, now, wall, facts, limits, on=True)
         case Step.VERIFY_OFF | Step.VERIFY_ON:
@@ -320,14 +130,19 @@ def _advance(
 def _ask(op: Op, now: float, wall: float, facts: Facts, limits: Limits) -> tuple[Op, Action | None]:
     verb: Literal["halt", "reboot"] = "halt" if op.step is Step.HALT else "reboot"
     problem: str | None = None
-    if op.step is Step.HALT and facts.outlet_on is False:
+    if op.step is Step.HALT and facts.seen_off:
         # Somebody cut it by hand; the rest of the plan finds that in order.
-        return _enter(op, Step.VERIFY_OFF, now, wall, "the feed was off already"), None
+        return enter(op, Step.VERIFY_OFF, now, wall, "the feed was off already"), None
     watts = facts.draw
     silent = facts.os is not Os.UP and op.ordered is None
     if op.step is Step.HALT and silent and watts is not None and watts <= facts.halted_watts:
-        return _next(op, now, wall, "it had halted already, by its draw"), None
-    if not facts.can_halt:
+        return go_on(op, now, wall, "it had halted already, by its draw"), None
+    if op.ordered is None and facts.waits_for is not None:
+        if now > op.expires:
+            why = f"expired while waiting for {facts.waits_for} to be down"
+            return end(op, wall, OpState.CANCELLED, why), None
+        return op, None
+    if not facts.can_halt or (verb == "reboot" and not facts.can_reboot):
         problem = f"no way to ask {op.target} to {verb} is configured"
     elif op.ordered is None:
         action = Action(op.id, op.step or Step.HALT, verb, op.target, cause=op.reason)
@@ -336,22 +151,23 @@ def _ask(op: Op, now: float, wall: float, facts: Facts, limits: Limits) -> tuple
     elif op.outcome is not None and op.outcome.error is not None:
         problem = op.outcome.error
     elif op.outcome is not None:
-        return _next(op, now, wall, "asked"), None
+        return go_on(op, now, wall, "asked"), None
     elif now - (op.ordered or now) > limits.halt_s:
         problem = f"{op.target} did not answer the request to {verb}"
     if problem is None:
         return op, None
     if op.step is Step.HALT and op.cut_at_deadline:
         # The node may be halting all the same; the proof, or the deadline, will tell.
-        return _next(op, now, wall, problem), None
-    return _fail(op, wall, f"{problem}; nothing was cut"), None
+        return go_on(op, now, wall, problem), None
+    return fail(op, wall, f"{problem}; nothing was cut"), None
 
 
 def _prove(
     op: Op, now: float, wall: float, facts: Facts, limits: Limits
 ) -> tuple[Op, Action | None]:
-    if facts.outlet_on is False:
-        return _enter(op, Step.VERIFY_OFF, now, wall, "the feed went off by itself"), None
+    if facts.seen_off:
+        # Of a timed cycle, too: its device will not cycle what is off, and switch-on does the rest.
+        return enter(op, Step.VERIFY_OFF, now, wall, "the feed went off by itself"), None
     watts = facts.draw
     # Silence proves nothing: the network falls silent long before the last write. The draw does.
     answers = op.quiet_since is not None and (facts.heard or 0.0) > op.quiet_since
@@ -360,7 +176,7 @@ def _prove(
         if facts.watts.taken - since >= limits.quiet_s:
             took = None if op.asked is None else now - op.asked
             note = f"its feed has drawn {watts:.2f} W or less for {limits.quiet_s:.0f} s"
-            return _next(replace(op, halt_took_s=took, quiet_since=None), now, wall, note), None
+            return go_on(replace(op, halt_took_s=took, quiet_since=None), now, wall, note), None
         op = replace(op, quiet_since=since)
     else:
         # Not known is not quiet either: the node may have come up again unseen.
@@ -372,8 +188,8 @@ def _prove(
     else:
         why = f"nothing proves that {op.target} has halted: its feed's draw is not known"
     if op.cut_at_deadline:
-        return _next(replace(op, forced=f"cut at the deadline: {why}"), now, wall, why), None
-    return _fail(op, wall, f"{why}; nothing was cut"), None
+        return go_on(replace(op, forced=f"cut at the deadline: {why}"), now, wall, why), None
+    return fail(op, wall, f"{why}; nothing was cut"), None
 
 
 def _switch(
@@ -381,35 +197,104 @@ def _switch(
 ) -> tuple[Op, Action | None]:
     step_now = Step.SWITCH_ON if on else Step.CUT
     if op.outlet is None:
-        return _fail(op, wall, f"{op.target} has no outlet"), None
+        return fail(op, wall, f"{op.target} has no outlet"), None
     if op.ordered is None:
+        if on and op.timed and op.switched_on is None:
+            # The device does it by itself; it is helped only if it does not.
+            if facts.seen_since(op.entered) is True:
+                return go_on(op, now, wall, "the device switched on by itself"), None
+            if now - op.entered <= _off_s(limits) + limits.verify_s:
+                return op, None
         if on and not facts.admitted:
-            return _enter(op, Step.ADMIT, now, wall, "the rail's headroom was taken"), None
+            if op.timed:
+                return op, None
+            return enter(op, Step.ADMIT, now, wall, "the rail's headroom was taken"), None
         cause = op.forced or op.reason
         action = Action(op.id, step_now, "switch", op.outlet, on=on, cause=cause)
         op = replace(op, ordered=now, outcome=None)
-        return (replace(op, switched_on=now) if on else op), action
+        if on and op.switched_on is None:
+            op = replace(op, switched_on=now)
+        return op, action
     if op.outcome is not None and op.outcome.error is None:
-        return _next(op, now, wall), None
+        return go_on(op, now, wall), None
     if op.outcome is None and now - op.ordered <= 2 * limits.verify_s:
         return op, None
     # It failed, or nobody knows: only a reading taken since tells whether it was carried out.
     error = op.outcome.error if op.outcome is not None else None
     problem = error or f"{op.outlet} did not answer the order"
+    undelivered = op.outcome is not None and op.outcome.undelivered
     waited = now - op.ordered
-    seen = facts.seen_since(math.nextafter(op.ordered, math.inf))
+    seen = None if facts.assumed else facts.seen_since(math.nextafter(op.ordered, math.inf))
     if seen is on:
-        return _next(op, now, wall, f"carried out, although: {problem}"), None
+        return go_on(op, now, wall, f"carried out, although: {problem}"), None
+    if on and op.cuts and waited > limits.verify_s and (undelivered or seen is False):
+        # hwctl itself has cut it: it is tried again as long as a boot may take.
+        first = op.switched_on if op.switched_on is not None else op.ordered
+        if now - first <= limits.boot_s:
+            again = enter(op, Step.SWITCH_ON, now, wall, f"{problem}; tried again")
+            return replace(again, switched_on=first), None
+    if undelivered and not (on and op.cuts):
+        return fail(op, wall, f"{problem}; nothing was switched"), None
+    lost = error != RESTARTED and facts.unread_at is not None and facts.unread_at > op.ordered
+    if seen is None and lost and op.plan[-1] is not Step.CAME_BACK:
+        return fail(op, wall, f"{problem}; it cannot be read back either"), None
     if waited <= (limits.verify_s if seen is not None else _patience(op, limits)):
         return op, None
     if seen is None:
-        return _fail(op, wall, f"{problem}; {op.outlet} cannot be read back"), None
+        return fail(op, wall, f"{problem}; {op.outlet} cannot be read back"), None
     if error != RESTARTED:
-        return _fail(op, wall, problem), None
+        return fail(op, wall, problem), None
     if not on and now > op.expires:
-        return _fail(op, wall, "expired while hwctl was down; nothing was cut"), None
+        return fail(op, wall, "expired while hwctl was down; nothing was cut"), None
+    if on and op.timed:
+        return enter(op, Step.SWITCH_ON, now, wall, "not carried out before the restart"), None
     back = Step.ADMIT if on else (Step.CUT if op.forced else Step.PROVE_HALT)
-    return _enter(op, back, now, wall, "not carried out before the restart"), None
+    return enter(op, back, now, wall, "not carried out before the restart"), None
+
+
+def _off_s(limits: Limits) -> float:
+    """How long a device that cycles by itself stays off: long enough to be seen off."""
+    return max(limits.min_off_s, 2 * limits.verify_s)
+
+
+def _cycle(
+    op: Op, now: float, wall: float, facts: Facts, limits: Limits
+) -> tuple[Op, Action | None]:
+    if op.outlet is None:
+        return fail(op, wall, f"{op.target} has no outlet"), None
+    if op.ordered is None:
+        if not facts.admitted:
+            return enter(op, Step.ADMIT, now, wall, "the rail's headroom was taken"), None
+        cause = op.forced or op.reason
+        action = Action(op.id, Step.CYCLE, "cycle", op.outlet, off_s=_off_s(limits), cause=cause)
+        return replace(op, ordered=now, outcome=None), action
+    if op.outcome is not None and op.outcome.error is None:
+        return go_on(op, now, wall), None
+    if op.outcome is None and now - op.ordered <= 2 * limits.verify_s:
+        return op, None
+    error = op.outcome.error if op.outcome is not None else None
+    problem = error or f"{op.outlet} did not answer the order"
+    if op.outcome is not None and op.outcome.undelivered:
+        return fail(op, wall, f"{problem}; nothing was switched"), None
+    seen = facts.seen_since(math.nextafter(op.ordered, math.inf))
+    if seen is False and not facts.assumed:
+        return go_on(op, now, wall, f"carried out, although: {problem}"), None
+    # On: either it has not begun, or it is over. The node's boot tells which.
+    heard = facts.heard is not None and facts.heard > op.ordered
+    if heard and facts.boot_id is not None and facts.boot_id != op.boot_before:
+        return enter(op, Step.CAME_BACK, now, wall, "it has booted anew meanwhile"), None
+    waited = now - op.ordered
+    # A board that had been switched on anew would boot, and draw more.
+    quiet = facts.draw is not None and facts.draw <= facts.halted_watts
+    over = waited > _off_s(limits) + limits.verify_s
+    if (heard or quiet) and over and error == RESTARTED:
+        if now > op.expires:
+            return fail(op, wall, "expired while hwctl was down; nothing was cut"), None
+        back = Step.ADMIT if op.forced else Step.PROVE_HALT
+        return enter(op, back, now, wall, "not carried out before the restart"), None
+    if waited <= (limits.boot_s if facts.can_be_seen else _off_s(limits) + limits.verify_s):
+        return op, None
+    return fail(op, wall, f"{problem}; whether it was cycled cannot be told"), None
 
 
 def _patience(op: Op, limits: Limits) -> float:
@@ -424,13 +309,17 @@ def _verify(
     op: Op, now: float, wall: float, facts: Facts, limits: Limits, *, on: bool
 ) -> tuple[Op, Action | None]:
     waited = now - op.entered
+    if facts.assumed:
+        return _assume(op, now, wall, facts, limits, on=on), None
     seen = facts.seen_since(op.entered)
+    if seen is not on and op.timed and not on and waited > limits.verify_s and facts.can_be_seen:
+        return go_on(op, now, wall, "it was not seen off; its boot will tell"), None
     if seen is not on:
         if waited <= (limits.verify_s if seen is not None else _patience(op, limits)):
             return op, None
         order = f"{op.outlet} was switched {'on' if on else 'off'}"
         said = {True: "on", False: "off", None: "not at all"}[seen]
-        return _fail(op, wall, f"{order} but reads back {said}"), None
+        return fail(op, wall, f"{order} but reads back {said}"), None
     watts = facts.draw
     if not on and watts is not None:
         # The read-back is that of a coil or a pin; the current shows what the contact does.
@@ -439,8 +328,24 @@ def _verify(
             return op, None
         if newer and watts > DEAD_WATTS:
             why = f"{op.outlet} reads back off, but {watts:.1f} W still flow through it"
-            return _fail(op, wall, why), None
-    return _next(op, now, wall, "read back " + ("on" if on else "off")), None
+            return fail(op, wall, why), None
+    return go_on(op, now, wall, "read back " + ("on" if on else "off")), None
+
+
+def _assume(op: Op, now: float, wall: float, facts: Facts, limits: Limits, *, on: bool) -> Op:
+    """The device cannot tell; the draw on the feed can, where it is measured."""
+    watts = facts.draw
+    if watts is None:
+        return go_on(op, now, wall, "assumed: this outlet cannot be read back")
+    newer = facts.watts.taken > op.entered
+    if newer and (watts > DEAD_WATTS) is on:
+        return go_on(op, now, wall, f"its feed draws {watts:.1f} W")
+    if now - op.entered <= limits.verify_s:
+        return op
+    if not on:
+        order = f"{op.outlet} was switched off"
+        return fail(op, wall, f"{order}, but {watts:.1f} W still flow through it")
+    return go_on(op, now, wall, "assumed: this outlet cannot be read back, and nothing flows")
 
 
 def _drain(
@@ -455,22 +360,23 @@ def _drain(
             return op, None
         # Left off it would help nobody; whether it has restarted, its next boot tells.
         note = f"{volts:.2f} V remain on the feed: the board may have kept running"
-        return _next(op, now, wall, note), None
+        return go_on(op, now, wall, note), None
     note = f"dead for {dead_for:.0f} s" if volts is None else f"down to {volts:.2f} V"
-    return _next(op, now, wall, note), None
+    return go_on(op, now, wall, note), None
 
 
 def _admit(
     op: Op, now: float, wall: float, facts: Facts, limits: Limits
 ) -> tuple[Op, Action | None]:
     # A node that hwctl itself has cut comes on however late it has become.
-    if now > op.expires and Step.CUT not in op.plan:
-        return _end(op, wall, OpState.CANCELLED, "expired while waiting for headroom"), None
+    if now > op.expires and not op.cuts:
+        what = facts.waits_for or "headroom"
+        return end(op, wall, OpState.CANCELLED, f"expired while waiting for {what}"), None
     if facts.off_since is not None and now - facts.off_since < limits.min_off_s:
         return op, None
-    if not facts.admitted:
+    if not facts.admitted or (facts.waits_for is not None and not op.cuts):
         return op, None
-    return _next(op, now, wall), None
+    return go_on(op, now, wall), None
 
 
 def _came_back(
@@ -481,17 +387,17 @@ def _came_back(
         heard = facts.heard is not None and facts.heard > op.entered
         new_boot = facts.boot_id is not None and facts.boot_id != op.boot_before
         if heard and new_boot:
-            return _end(op, wall, OpState.DONE, note=_answers(op)), None
+            return end(op, wall, OpState.DONE, note=_answers(op)), None
         if heard and facts.boot_id is None and op.boot_before is None:
-            return _end(op, wall, OpState.DONE, note="answers; it tells no boot id"), None
+            return end(op, wall, OpState.DONE, note="answers; it tells no boot id"), None
     elif watts is not None and watts > facts.halted_watts:
-        return _end(op, wall, OpState.DONE, note=f"draws {watts:.1f} W; it cannot be asked"), None
+        return end(op, wall, OpState.DONE, note=f"draws {watts:.1f} W; it cannot be asked"), None
     elif facts.watts.value is None and facts.outlet_on:
-        return _end(op, wall, OpState.DONE, note="its feed is on; no more can be told"), None
-    if facts.outlet_on is False and op.kind != "reset":
-        return _fail(op, wall, f"{op.outlet} went off again"), None
+        return end(op, wall, OpState.DONE, note="its feed is on; no more can be told"), None
+    if facts.seen_off and op.kind != "reset":
+        return fail(op, wall, f"{op.outlet} went off again"), None
     if now - op.entered > limits.boot_s:
-        return _fail(op, wall, f"{op.target} did not come back within {limits.boot_s:.0f} s"), None
+        return fail(op, wall, f"{op.target} did not come back within {limits.boot_s:.0f} s"), None
     return op, None
 
 
@@ -499,44 +405,3 @@ def _answers(op: Op) -> str:
     if op.boot_before is None and Step.CUT not in op.plan:
         return "answers; which boot it was before is not known, so it may not have rebooted"
     return "answers, with a new boot"
-
-
-def _enter(op: Op, to: Step, now: float, wall: float, note: str = "") -> Op:
-    return replace(
-        op,
-        step=to,
-        entered=now,
-        ordered=None,
-        outcome=None,
-        quiet_since=None,
-        steps=(*_close(op.steps, wall, note), StepRecord(to, wall)),
-    )
-
-
-def _next(op: Op, now: float, wall: float, note: str = "") -> Op:
-    plan = op.plan
-    index = plan.index(op.step) + 1 if op.step in plan else len(plan)
-    if index >= len(plan):
-        return _end(op, wall, OpState.DONE, note=note)
-    return _enter(op, plan[index], now, wall, note)
-
-
-def _end(op: Op, wall: float, state: OpState, error: str | None = None, note: str = "") -> Op:
-    return replace(
-        op,
-        state=state,
-        error=error,
-        finished_wall=wall,
-        steps=_close(op.steps, wall, note or (error or "")),
-    )
-
-
-def _fail(op: Op, wall: float, error: str) -> Op:
-    return _end(op, wall, OpState.FAILED, error)
-
-
-def _close(steps: tuple[StepRecord, ...], wall: float, note: str) -> tuple[StepRecord, ...]:
-    if not steps or steps[-1].finished is not None:
-        return steps
-    last = replace(steps[-1], finished=wall, note=note)
-    return (*steps[:-1], last)

@@ -144,8 +144,8 @@ ROWS = {
     "none of the choices": (
         ('kind = "spi"', 'kind = "psi"'),
         'kind = "psi"',
-        '`kind` is "psi", must be "i2c", "gpio" or "spi"',
-        "did you mean `spi`? allowed: `i2c`, `gpio`, `spi`",
+        '`kind` is "psi", must be "i2c", "gpio", "spi", "serial", "modbus", "hid" or "sysfs"',
+        "did you mean `spi`? allowed: `i2c`, `gpio`, `spi`, `serial`, `modbus`, `hid`, `sysfs`",
     ),
     "too few elements": (
         ("leds = 60", "leds = 60\ntrim = [\n1, 2]"),
@@ -242,7 +242,7 @@ SETTINGS_ROWS = {
     "a value for a table": (
         ("[service]\nport = 8470\n", "service = 3\n"),
         "`service` is a whole number, must be a table",
-        "allowed: a table of `host` and `port`",
+        "allowed: a table of `host`, `port`, `names`, `tls_cert` and `tls_key`",
     ),
     "above the range": (
         ("port = 8470", "port = 99999"),
@@ -257,7 +257,7 @@ SETTINGS_ROWS = {
     "unknown key": (
         ("port = 8470", "prot = 8470"),
         "unknown key `prot` in [service]",
-        "did you mean `port`? allowed: `host`, `port`",
+        "did you mean `port`? allowed: `host`, `port`, `names`, `tls_cert`, `tls_key`",
     ),
     "a point out of range": (
         ("[70.0, 0.8]", "[70.0, 8]"),

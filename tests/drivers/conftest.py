@@ -1,10 +1,13 @@
 """Buses that play registers and answers from tables, and note what was asked of them."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 import pytest
 
-from hwctl.model.drivers import SshLogin
+from hwctl.engine.clock import RealClock
+from hwctl.engine.net import RealNet
+from hwctl.model.drivers import HttpAnswer, HttpRequest, SshLogin
 from hwctl.model.errors import DeviceNotFoundError
 
 
@@ -70,3 +73,68 @@ def i2c():
 @pytest.fixture
 def net():
     return ScriptedNet
+
+
+@dataclass
+class ScriptedHttp:
+    """A network that answers HTTP requests from a list."""
+
+    answers: list[HttpAnswer]
+    asked: list[HttpRequest] = field(default_factory=list)
+
+    async def http(self, request: HttpRequest, *, limit_s: float, most: int) -> HttpAnswer:
+        self.asked.append(request)
+        return self.answers.pop(0)
+
+
+@dataclass
+class HttpFront:
+    """An emulated HTTP part on a loopback port; ``use(net)`` reaches it by any address."""
+
+    part: object
+    requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+
+    def run(self, use):
+        async def main():
+            server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+            address = server.sockets[0].getsockname()
+            net = RealNet(RealClock(), lambda _host, _port: address)
+            try:
+                return await use(net)
+            finally:
+                net.close()
+                server.close()
+                await server.wait_closed()
+
+        return asyncio.run(main())
+
+    async def _serve(self, reader, writer):
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            method, path, _ = head[0].split(" ")
+            pairs = (line.partition(":") for line in head[1:] if line)
+            headers = {name.lower(): value.strip() for name, _, value in pairs}
+            body = await reader.readexactly(int(headers.get("content-length", 0)))
+            self.requests.append((method, path, headers, body))
+            status, more, content = self.part.request(method, path, headers, body)
+            lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in more.items())]
+            lines += [f"content-length: {len(content)}", "connection: close"]
+            writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + content)
+            await writer.drain()
+        finally:
+            writer.close()
+
+
+@pytest.fixture
+def scripted_http():
+    """make(*(status, body)): the answers, in their order."""
+
+    def make(*answers):
+        return ScriptedHttp([HttpAnswer(status, body) for status, body in answers])
+
+    return make
+
+
+@pytest.fixture
+def http_front():
+    return HttpFront

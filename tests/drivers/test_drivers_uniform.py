@@ -63,5 +63,7 @@ def test_a_device_has_the_methods_of_its_roles(name):
         "load": {"sample", "close"},
         "control": {"halt", "reboot", "close"},
     }
+    if driver.bus == "net":  # where the first question does the work of a probe
+        methods["outlet"] = {"get", "set"}
     for role in driver.roles:
         assert methods[role] <= set(dir(driver.open))

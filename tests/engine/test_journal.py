@@ -9,7 +9,7 @@ import pytest
 
 from hwctl.engine.journal import Journal, open_journal
 from hwctl.model.errors import JournalUnavailableError
-from hwctl.policy.power import Op, Outcome, Step
+from hwctl.policy.operation import Op, Outcome, Step
 
 OFFSET = 1_000.0
 
@@ -53,7 +53,7 @@ def test_an_operation_comes_back_as_it_was_on_another_clock(tmp_path: Path) -> N
         step=Step.CUT, entered=4_100.0, ordered=4_101.0, outcome=Outcome(Step.CUT, "no"),
         boot_before="b1",
     )  # fmt: skip
-    open_journal(tmp_path).save(op, OFFSET)
+    open_journal(tmp_path).save([op], OFFSET)
     (loaded,) = open_journal(tmp_path).load(wall_offset=4_000.0)
     assert loaded.entered == 4_100.0 + OFFSET - 4_000.0
     assert loaded.expires == 4_600.0 + OFFSET - 4_000.0
@@ -140,7 +140,7 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     journal = open_journal(tmp_path / "file" / "state")
     assert journal.problem is not None
     with pytest.raises(JournalUnavailableError):
-        journal.save(an_op(), OFFSET)
+        journal.save([an_op()], OFFSET)
     assert journal.load(OFFSET) == []
     assert journal.event(1.0, "k", "s", "t", "info", {}).id == 1
 
@@ -182,6 +182,6 @@ def test_event_ids_go_on_after_a_restart(tmp_path: Path) -> None:
 
 def test_an_idempotency_key_remembers_its_operation(tmp_path: Path) -> None:
     journal = open_journal(tmp_path)
-    journal.save(an_op(), OFFSET, key=("k1", "cycle pi2 False"))
+    journal.save([an_op()], OFFSET, key=("k1", "cycle pi2 False"))
     assert journal.by_key("k1") == ("op-1", "cycle pi2 False")
     assert journal.by_key("k2") is None

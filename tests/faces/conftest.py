@@ -38,6 +38,7 @@ class Site:
         self.announced: list[str] = []
         self.key = OneTimeKey(self.announced.append)
         self.socket = tmp_path / "hwctl.sock"
+        tls = options.pop("tls", None)
         self.app = create_app(
             service,
             self.tokens,
@@ -46,7 +47,7 @@ class Site:
             pause=options.pop("pause", self._pause),
             **options,
         )
-        self.server = ApiServer(self.app, "127.0.0.1", 0, self.socket)
+        self.server = ApiServer(self.app, "127.0.0.1", 0, self.socket, tls=tls)
         self.server.start()
 
     async def _pause(self, seconds: float) -> None:

@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
-from hwctl.engine.service import Counters, Frame
+from hwctl.engine.service import AuditEntry, Counters, Frame
 from hwctl.model.errors import (
     JournalUnavailableError,
     NotAllowedError,
     NotPossibleError,
+    RequestError,
     TargetBusyError,
     UnknownTargetError,
 )
@@ -136,8 +138,12 @@ class StandIn:
         self._by_key: dict[str, str] = {}
         self._events: list[Event] = []
         self.calls: list[tuple[object, ...]] = []
+        self.away: list[tuple[str, str, str, str]] = []
+        self.audited: list[AuditEntry] = []
         self.tick_age = 0.1
         self.journal_writable = True
+        self.refuse: RequestError | None = None
+        """Raised at the next command on a node's power."""
         self.broken = False
         self.frames: dict[str, Frame] = {}
         self.counted = Counters(
@@ -212,8 +218,11 @@ class StandIn:
         force: bool = False,
         reason: str = "",
         by: str,
+        origin: str = "",
         key: str | None = None,
     ) -> OperationState:
+        if self.refuse is not None:
+            raise self.refuse
         if not self.journal_writable:
             raise JournalUnavailableError("the disk is full", hint="make room")
         if key is not None and key in self._by_key:
@@ -251,6 +260,27 @@ class StandIn:
         self.change(operations=tuple(self._operations.values()))
         return operation
 
+    def nodes_meant(self, wanted: Sequence[str]) -> Sequence[str]:
+        known = [one.id for one in self._rig.nodes]
+        for name in wanted:
+            if name not in ("all", *known):
+                raise UnknownTargetError(f"no node {name}", where=name)
+        return [one for one in known if one in wanted or "all" in wanted]
+
+    def power_many(
+        self, wanted: Sequence[str], action: str, *, key: str | None = None, **said: Any
+    ) -> Sequence[OperationState]:
+        return [
+            self.power(node, action, key=None if key is None else f"{key} {node}", **said)
+            for node in self.nodes_meant(wanted)
+        ]
+
+    def turned_away(self, *, what: str, by: str, origin: str, why: str) -> None:
+        self.away.append((what, by, origin, why))
+
+    def audit(self, after: int = 0, limit: int = 200) -> Sequence[AuditEntry]:
+        return [one for one in self.audited if one.id > after][-limit:]
+
     def set_operation(self, operation: str, **fields: object) -> None:
         changed = replace(self.operation(operation), **fields)
         self._operations[operation] = changed
@@ -266,18 +296,20 @@ class StandIn:
     def operations(self, limit: int = 50) -> Sequence[OperationState]:
         return list(reversed(self._operations.values()))[:limit]
 
-    def cancel(self, operation: str, *, by: str) -> OperationState:
+    def cancel(self, operation: str, *, by: str, origin: str = "") -> OperationState:
         if self.operation(operation).state.ended:
             raise NotPossibleError("it has ended", where=operation)
         self.calls.append(("cancel", operation, by))
         self.set_operation(operation, state=OpState.CANCELLED, finished=NOW + 1, step=None)
         return self.operation(operation)
 
-    def locate(self, node: str, active: bool, *, by: str) -> None:
+    def locate(self, node: str, active: bool, *, by: str, origin: str = "") -> None:
         self.calls.append(("locate", node, active, by))
         self.change_node(node, locate=active)
 
-    def fan(self, fan: str, *, mode: str, duty: float, for_s: float, by: str) -> None:
+    def fan(
+        self, fan: str, *, mode: str, duty: float, for_s: float, by: str, origin: str = ""
+    ) -> None:
         self.calls.append(("fan", fan, mode, duty, for_s, by))
         self.change(
             fans=tuple(
@@ -288,17 +320,19 @@ class StandIn:
             )
         )
 
-    def strip(self, strip: str, *, mode: str | None, brightness: float | None, by: str) -> None:
+    def strip(
+        self, strip: str, *, mode: str | None, brightness: float | None, by: str, origin: str = ""
+    ) -> None:
         self.calls.append(("strip", strip, mode, brightness, by))
 
     def strip_modes(self) -> Sequence[str]:
         return MODES
 
-    def shutdown_start(self, *, reason: str, by: str) -> None:
+    def shutdown_start(self, *, reason: str, by: str, origin: str = "") -> None:
         self.calls.append(("shutdown_start", reason, by))
         self.change(shutdown=replace(self._rig.shutdown, state="running", stage="compute"))
 
-    def shutdown_cancel(self, *, by: str) -> None:
+    def shutdown_cancel(self, *, by: str, origin: str = "") -> None:
         self.calls.append(("shutdown_cancel", by))
         self.change(shutdown=replace(self._rig.shutdown, state="standby", stage=None))
 

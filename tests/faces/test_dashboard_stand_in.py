@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from hwctl.model.errors import NotPossibleError
 from hwctl.model.readings import Quality
 from hwctl.model.rig import OpState, Os, Power
-from hwctl.policy.power import PLANS, Step
+from hwctl.policy.operation import PLANS, TIMED, Step
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -345,11 +346,54 @@ def test_every_control_has_a_name_and_can_be_reached_by_keyboard(page):
     assert page.page.evaluate("document.activeElement.dataset.testid") == "confirm-cancel"
 
 
+def test_what_cannot_be_read_back_is_marked_as_assumed(page, site):
+    page.open()
+    page.get("node-pi1-assumed").wait_for(state="hidden")
+    outlets = site.service.rig().outlets
+    site.service.change(
+        outlets=tuple(
+            replace(one, read_back="assumed", on={"pi1": False, "pi2": None}.get(one.node, one.on))
+            if one.node in ("pi1", "pi2")
+            else one
+            for one in outlets
+        )
+    )
+    page.has("node-pi1-assumed", "assumed")
+    assert "read back" in page.get("node-pi1-assumed").get_attribute("title")
+    assert page.get("node-pi2-assumed").is_hidden(), "nothing is assumed of it yet"
+    assert page.get("node-pi3-assumed").is_hidden()
+
+
+@pytest.mark.parametrize("action", ["on", "cycle"])
+def test_the_reason_of_a_refusal_stays_in_the_box(page, site, action):
+    page.sign_in()
+    if action == "on":
+        site.service.change_node("pi1", power=Power.OFF, os=Os.HALTED)
+    site.service.refuse = NotPossibleError(
+        "bank would last 400 s at 15.1 W, and a shutdown is begun at 525 s",
+        where="bank",
+        hint="plug the charger in",
+    )
+    page.get(f"node-pi1-{action}").click()
+    page.get("confirm-ok").click()
+    page.has("confirm-error", "bank would last 400 s at 15.1 W")
+    page.has("confirm-error", "Plug the charger in.")
+    assert page.get("confirm").is_visible()
+    site.service.refuse = None
+    page.get("confirm-force").check()
+    assert page.get("confirm-risk").is_visible()
+    page.get("confirm-ok").click()
+    page.get("confirm").wait_for(state="hidden")
+    assert site.service.calls[-1][:4] == ("power", "pi1", action, True)
+
+
 def test_the_page_knows_the_steps_of_the_policy(page):
     page.open()
     plans, steps = page.page.evaluate(
         "import('/assets/nodes.js').then((nodes) => [nodes.PLANS, Object.keys(nodes.STEPS)])"
     )
+    timed = page.page.evaluate("import('/assets/nodes.js').then((nodes) => nodes.TIMED_CYCLE)")
+    assert timed == [str(step) for step in TIMED["cycle", False]]
     for kind, plan in plans.items():
         assert plan == [str(step) for step in PLANS[kind, False]]
     assert set(steps) == {str(step) for step in Step}

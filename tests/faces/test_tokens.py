@@ -189,3 +189,45 @@ def test_the_file_can_be_read_by_people(store, path):
     document = json.loads(path.read_text())
     assert document["tokens"][0]["name"] == "sam"
     assert set(document["tokens"][0]) == {"id", "name", "scopes", "nodes", "created", "sha256"}
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+SERVICE = (23456, 23457)
+"""A user and a group that no machine has."""
+
+
+@needs_root
+def test_what_root_makes_belongs_to_whom_the_directory_belongs_to(store, path):
+    """`sudo hwctl token create`: the service could not read a file of root's."""
+    path.parent.mkdir(mode=0o700)
+    os.chown(path.parent, *SERVICE)
+    store.create("sam", ["power"])
+    store.create("eve", ["read"])
+    store.revoke("sam")
+    made = list(path.parent.iterdir())
+    assert {one.name for one in made} == {"tokens.json", ".tokens.json.lock"}
+    for one in made:
+        facts = one.stat()
+        assert (facts.st_uid, facts.st_gid) == SERVICE
+        assert stat.S_IMODE(facts.st_mode) == 0o600
+
+
+@needs_root
+def test_a_file_of_roots_from_before_is_given_back_at_the_next_change(store, path):
+    store.create("sam", ["power"])
+    os.chown(path.parent, *SERVICE)
+    store.create("eve", ["read"])
+    assert (path.stat().st_uid, path.stat().st_gid) == SERVICE
+
+
+@needs_root
+def test_root_gives_nothing_away_that_a_planted_link_leads_to(store, path, tmp_path):
+    precious = tmp_path / "shadow"
+    precious.write_text("secret")
+    path.parent.mkdir()
+    path.with_name(f".{path.name}.lock").symlink_to(precious)
+    os.chown(path.parent, *SERVICE)
+    with pytest.raises(ConfigError):
+        store.create("sam", ["power"])
+    assert precious.stat().st_uid == os.getuid()
+    assert precious.read_text() == "secret"

@@ -28,18 +28,27 @@ PATIENCE_S = 30.0
 """How long the kernel may take to see a plug; only a failing test waits that long."""
 
 
-def _oracle() -> ModuleType:
-    """``oracle.py`` beside this file; test folders are no packages."""
-    name = "lab_oracle"
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("oracle.py"))
+def _module(name: str) -> ModuleType:
+    """``name``.py beside this file as ``lab_name``; test folders are no packages."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"lab_{name}", path)
     assert spec is not None
     assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    module = sys.modules[f"lab_{name}"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-ORACLE = _oracle()
+def _families() -> list[ModuleType]:
+    _module("oracle")
+    return [_module(path.stem) for path in sorted(Path(__file__).parent.glob("judged_*.py"))]
+
+
+FAMILIES = _families()
+JUDGED = [entry for family in FAMILIES for entry in getattr(family, "JUDGED", ())]
+NOT_JUDGED = [entry for family in FAMILIES for entry in getattr(family, "NOT_JUDGED", ())]
+ELSEWHERE = {name for family in FAMILIES for name in getattr(family, "ELSEWHERE", ())}
+"""Drivers that tests of their own let the kernel judge."""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -49,14 +58,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "judged" in metafunc.fixturenames:
-        metafunc.parametrize("judged", ORACLE.JUDGED, ids=lambda entry: entry.part)
+        metafunc.parametrize("judged", JUDGED, ids=lambda entry: entry.part)
     if "unjudged" in metafunc.fixturenames:
-        metafunc.parametrize("unjudged", ORACLE.NOT_JUDGED, ids=lambda entry: entry.part)
+        metafunc.parametrize("unjudged", NOT_JUDGED, ids=lambda entry: entry.part)
 
 
-@pytest.fixture
-def oracle() -> ModuleType:
-    return ORACLE
+@pytest.fixture(scope="session")
+def judges() -> tuple[list[Any], list[Any], set[str]]:
+    """All entries, judged and not judged; and the drivers that are judged elsewhere."""
+    return JUDGED, NOT_JUDGED, ELSEWHERE
 
 
 @pytest.fixture

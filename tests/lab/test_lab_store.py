@@ -1,10 +1,14 @@
-"""An outlet that is on stays on: SIGKILL, restart, stop and start of the real service.
+"""An outlet that is on stays on: SIGKILL, restart, stop, start and upgrade of the real service.
 
 The test plays systemd: it takes descriptors into its store (FDSTORE=1) and hands them to the next
-process from descriptor 3 on, as systemd does. The line is sampled throughout from gpio-sim's side.
+process from descriptor 3 on, as systemd does. The line is sampled throughout from gpio-sim's side,
+and the kernel's tracing tells of every time that it was driven or turned round.
 """
 
+import http.client
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,8 +19,12 @@ from pathlib import Path
 
 import pytest
 
+import hwctl
+
+CHECKOUT = Path(hwctl.__file__).parents[1]
+TRACING = Path("/sys/kernel/tracing")
+EVENTS = ("gpio_value", "gpio_direction")
 SIM = Path("/sys/kernel/config/gpio-sim")
-HWCTL = Path(sys.executable).with_name("hwctl")
 LINE = 4
 START_S = 120.0
 """The guest's processor is emulated."""
@@ -54,6 +62,9 @@ stages = [["compute"]]
 """
 
 
+AS_IT_IS = {"value set 1", "direction out (0)"}
+"""What the kernel may trace of a line that is taken over: an output, of the level that it has."""
+
 PASS_ON = """
 import fcntl, os, sys
 names, *rest = sys.argv[1:]
@@ -82,17 +93,26 @@ class Systemd:
         self.store: dict[str, int] = {}
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start hwctl, with what is in the store; back when it is ready and has handed its line
-        over."""
+    def start(self, package: Path = CHECKOUT) -> None:
+        """Start hwctl as it lies in ``package``, with what is in the store; back when it is ready
+        and has handed its line over."""
         names = list(self.store)
         words = [
-            sys.executable, "-c", PASS_ON, ":".join(names), *map(str, self.store.values()), "--",
-            str(HWCTL), "run", "--config", f"{self.folder}/lab.hwctl.toml", "--port", "0",
-            "--state-dir", f"{self.folder}/state",
+            # Without site, which takes its time on an emulated processor.
+            sys.executable, "-S", "-c", PASS_ON, ":".join(names), *map(str, self.store.values()),
+            "--", sys.executable, "-m", "hwctl", "run", "--config",
+            f"{self.folder}/lab.hwctl.toml", "--port", "0", "--state-dir", f"{self.folder}/state",
         ]  # fmt: skip
-        env = {**os.environ, "NOTIFY_SOCKET": self.address, "HWCTL_SOCKET": f"{self.folder}/s"}
-        self.process = subprocess.Popen(words, env=env, pass_fds=list(self.store.values()))
+        env = {
+            **os.environ,
+            "NOTIFY_SOCKET": self.address,
+            "HWCTL_SOCKET": f"{self.folder}/s",
+            "PYTHONPATH": f"{package}:{package}/drivers",
+        }
+        # Not from the checkout, which would come before PYTHONPATH.
+        self.process = subprocess.Popen(
+            words, env=env, pass_fds=list(self.store.values()), cwd=self.folder
+        )
         self.hear(lambda said: said.startswith(b"READY=1"))
         if not names:
             self.hear(lambda said: said.startswith(b"FDSTORE=1"))
@@ -107,12 +127,35 @@ class Systemd:
             if wanted(said):
                 return
 
+    def ask(self, method: str, path: str, **body: object) -> str:
+        """What the service answers through its unix socket."""
+        near = socket.socket(socket.AF_UNIX)
+        near.settimeout(START_S)
+        near.connect(f"{self.folder}/s")
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = near
+        connection.request(
+            method, path, json.dumps(body) if body else None, {"Content-Type": "application/json"}
+        )
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        assert answer.status in (200, 202), text
+        return text
+
+    def version(self) -> str:
+        found = re.search(r'hwctl_build_info\{version="([^"]+)"\}', self.ask("GET", "/metrics"))
+        assert found
+        return found[1]
+
     def end(self, how: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(how)
         self.process.wait(START_S)
 
     def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.end(signal.SIGKILL)
         self.forget()
         self.socket.close()
 
@@ -123,7 +166,7 @@ class Systemd:
 
 
 class Watched:
-    """A simulated chip of 16 lines; one of them is sampled all the time."""
+    """A simulated chip of 16 lines; one of them is sampled whenever the processor is free."""
 
     def __init__(self) -> None:
         self.label = f"lab-{uuid.uuid4().hex[:8]}"
@@ -141,13 +184,29 @@ class Watched:
         self.samples = 0
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._sample)
+        about = Path("/sys/kernel/debug/gpio").read_text()
+        base = re.search(rf"^{name}: GPIOs (\d+)-", about, re.MULTILINE)
+        assert base
+        self._number = int(base[1]) + LINE
+        (TRACING / "trace").write_text("")
+        for event in EVENTS:
+            (TRACING / f"events/gpio/{event}/enable").write_text("1")
         self._last = self.level()
         self._thread.start()
 
     def level(self) -> bool:
         return (self._line / "value").read_text() == "1\n"
 
+    def driven(self) -> list[str]:
+        """Each time that the line was driven or turned round, as the kernel has traced it; reading
+        it is traced too, and left out."""
+        trace = (TRACING / "trace").read_text()
+        found = re.findall(rf"gpio_(value|direction): {self._number} +(\S.*)", trace)
+        return [f"{what} {how.strip()}" for what, how in found if not how.startswith("get")]
+
     def _sample(self) -> None:
+        # One processor serves the guest: what is watched comes first.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
         while not self._ending.is_set():
             now = self.level()
             self.samples += 1
@@ -158,6 +217,8 @@ class Watched:
     def close(self) -> None:
         self._ending.set()
         self._thread.join()
+        for event in EVENTS:
+            (TRACING / f"events/gpio/{event}/enable").write_text("0")
         (self._config / "live").write_text("0")
         for folder in sorted(self._config.glob("**/"), reverse=True):
             folder.rmdir()
@@ -178,25 +239,42 @@ def watched(load):
     chip.close()
 
 
-def test_an_outlet_that_is_on_stays_on(watched, systemd, tmp_path, eventually):
+@pytest.fixture
+def newer(tmp_path):
+    """Another version of hwctl, in another place; what is compiled of it stays so."""
+    place = tmp_path / "newer"
+    (place / "hwctl").mkdir(parents=True)
+    for part in [CHECKOUT / "drivers", *(CHECKOUT / "hwctl").iterdir()]:
+        if part.name not in ("__init__.py", "__pycache__"):
+            (place / part.relative_to(CHECKOUT)).symlink_to(part)
+    (place / "hwctl/__init__.py").write_text('__version__ = "99.0"\n')
+    return place
+
+
+def test_an_outlet_that_is_on_stays_on(watched, systemd, newer, tmp_path, eventually):
     (tmp_path / "lab.toml").write_text(WIRING.format(label=watched.label))
     (tmp_path / "lab.hwctl.toml").write_text(SETTINGS)
     systemd.start()
     assert len(systemd.store) == 1
     assert watched.edges == [], "taking the line changed nothing"
-    subprocess.run(
-        [str(HWCTL), "power", "on", "n1", "--no-wait"], check=True, timeout=START_S,
-        env={**os.environ, "HWCTL_SOCKET": str(tmp_path / "s")},
-    )  # fmt: skip
+    systemd.ask("POST", "/api/v1/nodes/n1/power", action="on")
     eventually(lambda: watched.edges == [True])
+    assert systemd.version() == hwctl.__version__
 
-    for how in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+    # Killed and upgraded; stopped and gone back: each start is ten seconds of the guest.
+    for how, package, version in (
+        (signal.SIGKILL, newer, "99.0"),
+        (signal.SIGTERM, CHECKOUT, hwctl.__version__),
+    ):
+        driven = watched.driven()
         systemd.end(how)
         before = watched.samples
-        eventually(lambda before=before: watched.samples > before + 500)
-        systemd.start()
+        eventually(lambda before=before: watched.samples > before + 300)
+        systemd.start(package)
         before = watched.samples
-        eventually(lambda before=before: watched.samples > before + 500)
+        eventually(lambda before=before: watched.samples > before + 300)
+        assert systemd.version() == version
+        assert set(watched.driven()[len(driven) :]) <= AS_IT_IS
     assert watched.edges == [True], "no edge in all of that"
     assert watched.level()
 

@@ -43,7 +43,7 @@ def test_two_together_would_have_been_too_much(rehearsal):
     """The test above would prove nothing otherwise."""
     stage = running_off(rehearsal)
     for node in ("relay0", "relay1", "relay2"):
-        relay = stage.world.parts.relays[node]
+        relay = stage.world.parts.switches[node]
         relay.lines.drive(relay.line, not relay.active_low)
     stage.world.advance_to(stage.now + 3)
     assert stage.world.overruns["5v"] > 0

@@ -30,7 +30,7 @@ def test_a_command_that_waits_for_headroom_expires(rehearsal):
     off = stage.power("pi1", "off")
     stage.run_until(lambda: stage.op(off).state.ended, 60)
     stage.edges.clear()
-    op = stage.power("pi1", "on")
+    op = stage.power("pi1", "on", force=True)  # without force it is refused, with the figures
     expiry = stage.loaded.settings.power.expiry_s
     stage.run(expiry - 20, 5.0)
     assert stage.op(op).step == "admit"

@@ -32,7 +32,7 @@ def test_starting_stopping_and_killing_changes_no_line(rehearsal, off):
 def test_a_line_that_somebody_else_switched_is_adopted(rehearsal):
     stage = rehearsal()
     stage.run(3)
-    relay = stage.world.parts.relays["relay2"]
+    relay = stage.world.parts.switches["relay2"]
     stage.journal.close()
     relay.lines.drive(relay.line, relay.active_low)
     stage.edges.clear()

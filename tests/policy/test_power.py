@@ -9,20 +9,9 @@ from hypothesis import strategies as st
 
 from hwctl.model.readings import ABSENT, Quality, Reading, ok
 from hwctl.model.rig import OpState, Os
-from hwctl.policy.power import (
-    PLANS,
-    Action,
-    Facts,
-    Limits,
-    Op,
-    Outcome,
-    RailLoad,
-    Step,
-    admit,
-    cancel,
-    resume,
-    step,
-)
+from hwctl.policy.admission import RailLoad, admit
+from hwctl.policy.operation import PLANS, TIMED, Action, Facts, Limits, Op, Outcome, Step, cancel
+from hwctl.policy.power import resume, step
 
 LIMITS = Limits(
     halt_s=15.0, halt_deadline_s=60.0, quiet_s=5.0, verify_s=3.0, min_off_s=5.0, boot_s=60.0
@@ -36,6 +25,12 @@ WATTS = {"up": 4.0, "halting": 3.0, "halted": 1.1, "booting": 4.5, "off": 0.0}
 class Board:
     """A node behind a relay and a meter. ``faults`` name what is wrong with it."""
 
+    assumed: bool | None = None
+    """What was ordered last, of an outlet that cannot be read back."""
+    undelivered: bool = False
+    """Whether a dead relay is one that was not reached at all."""
+    waits_for: str | None = None
+
     faults: set[str] = field(default_factory=set)
     on: bool = True
     state: str = "up"
@@ -47,6 +42,8 @@ class Board:
     edges: list[bool] = field(default_factory=list)
     off_since: float | None = None
     admitted: bool = True
+    on_at: float | None = None
+    """When an outlet that cycles by itself switches on again."""
     pending: list[Action] = field(default_factory=list)
     """Ordered, and not yet carried out."""
     asked: list[str] = field(default_factory=list)
@@ -56,9 +53,11 @@ class Board:
         volts = 5.1 if self.on or {"welded", "backfed"} & self.faults else 0.0
         meter = "no meter" not in self.faults
         seen = not self.on if "opposite" in self.faults else self.on
+        blind = self.assumed is not None
+        unread = "unreadable" in self.faults
         return Facts(
-            outlet_on=None if "unreadable" in self.faults else seen,
-            read_back_at=None if "unreadable" in self.faults else self.now,
+            outlet_on=self.assumed if blind else None if unread else seen,
+            read_back_at=None if unread or blind else self.now,
             watts=ok(watts, self.now) if meter else ABSENT,
             volts=ok(volts, self.now) if meter else ABSENT,
             os=Os.UP if self.state == "up" and "deaf" not in self.faults else Os.UNREACHABLE,
@@ -69,10 +68,16 @@ class Board:
             halted_watts=1.6,
             admitted=self.admitted,
             off_since=self.off_since,
+            assumed=blind,
+            unread_at=self.now if unread else None,
+            waits_for=self.waits_for,
         )
 
     def live(self, dt: float) -> None:
         self.now += dt
+        if self.on_at is not None and self.now >= self.on_at:
+            self.on_at = None
+            self.switch(True)
         age = self.now - self.since
         if self.state == "halting" and age >= 8 and "hang" not in self.faults:
             self._enter("booting" if "reboots" in self.faults or self._reboot else "halted")
@@ -85,11 +90,18 @@ class Board:
     _reboot: bool = False
 
     def carry_out(self) -> list[Outcome]:
-        done = [Outcome(action.step, self._do(action)) for action in self.pending]
+        done = []
+        for action in self.pending:
+            error = self._do(action)
+            if self.assumed is not None and error is None and action.on is not None:
+                self.assumed = action.on
+            done.append(Outcome(action.step, error, error is not None and self.undelivered))
         self.pending = []
         return done
 
     def _do(self, action: Action) -> str | None:
+        if action.verb == "cycle":
+            return self.cycle(action.off_s)
         if action.verb != "switch":
             self.asked.append(action.verb)
             if self.state != "up" or "deaf" in self.faults:
@@ -102,6 +114,14 @@ class Board:
         if "stuck relay" not in self.faults:
             self.switch(bool(action.on))
         return "says no, but does" if "lying relay" in self.faults else None
+
+    def cycle(self, off_s: float) -> str | None:
+        """Off, and on again by itself."""
+        if "dead relay" in self.faults:
+            return "does not answer"
+        self.switch(False)
+        self.on_at = None if "forgets to switch on" in self.faults else self.now + off_s
+        return None
 
     def switch(self, on: bool) -> None:
         if on == self.on:
@@ -137,7 +157,7 @@ def tick(op: Op, board: Board, dt: float = 0.5) -> Op:
             op = replace(op, outcome=outcome)
     board.live(dt)
     op, actions = step(op, board.now, 1e9 + board.now, board.facts(), LIMITS)
-    switches = [a for a in (*board.pending, *actions) if a.verb == "switch"]
+    switches = [a for a in (*board.pending, *actions) if a.verb in ("switch", "cycle")]
     assert len(switches) <= 1, "a second order to switch while the first is unresolved"
     board.pending += actions
     return op
@@ -488,12 +508,11 @@ def test_cancel_at_every_step(at):
     board = Board()
     op = run_to(new(), board, at)
     after = cancel(op, 1e9, "bob")
-    if at in {Step.HALT, Step.PROVE_HALT, Step.ADMIT}:
+    if at in {Step.HALT, Step.PROVE_HALT}:  # and no more once it has been cut
         assert after is not None
         assert after.state is OpState.CANCELLED
         assert "cancelled by bob" in (after.error or "")
-        told = {Step.ADMIT: "its feed stays off", Step.HALT: "asked to halt"}
-        assert told.get(at, "asked to halt") in (after.error or "")
+        assert "asked to halt" in (after.error or "")
         assert step(after, board.now, 0.0, board.facts(), LIMITS) == (after, ())
     else:
         assert after is None
@@ -567,6 +586,173 @@ def test_the_words_of_a_device_are_not_taken_for_a_restart():
     assert run(op, board).state is OpState.FAILED
 
 
+# --- a cycle that the device performs by itself -----------------------------------------------
+
+
+def test_a_timed_cycle_is_left_to_the_device():
+    board = Board()
+    op = run(new(timed=True), board)
+    assert op.state is OpState.DONE
+    assert names(op) == list(TIMED["cycle", False])
+    assert board.edges == [False, True]
+    assert board.dirty == 0
+    assert "by itself" in next(r.note for r in op.steps if r.name == Step.SWITCH_ON)
+
+
+def test_a_timed_cycle_wants_its_headroom_before_the_cut():
+    board = Board(admitted=False)
+    op = new(timed=True)
+    for _ in range(200):
+        op = tick(op, board)
+    assert op.step is Step.ADMIT
+    assert board.edges == []
+    assert cancel(op, 0.0, "bob") is not None
+
+
+def test_a_device_that_forgets_to_switch_on_is_helped():
+    board = Board(faults={"forgets to switch on"})
+    op = run(new(timed=True), board)
+    assert op.state is OpState.DONE
+    assert board.edges == [False, True]
+
+
+@pytest.mark.parametrize("how", ["lost", "saved", "done"])
+@pytest.mark.parametrize("away", [1.0, 30.0])
+@pytest.mark.parametrize("at", TIMED["cycle", False])
+def test_killed_at_every_step_of_a_timed_cycle(at, how, away):
+    board = Board()
+    before, op = approach(new(timed=True), board, at)
+    board.admitted = True
+    op = run(crash(before, op, board, how, away), board)
+    assert (board.on, board.dirty) == (True, 0)
+    if op.state is OpState.FAILED:
+        assert at is Step.HALT
+    else:
+        assert op.state is OpState.DONE
+        assert board.edges == [False, True]
+
+
+def test_a_forced_reset_is_a_timed_cycle_too():
+    board = Board(faults={"hang"})
+    op = run(new("reset", force=True, timed=True), board)
+    assert op.state is OpState.DONE
+    assert board.edges == [False, True]
+    assert op.forced == "cut without a proven halt: forced by ann"
+
+
+# --- an outlet that cannot be read back -------------------------------------------------------
+
+
+def test_an_assumed_outlet_is_judged_by_the_draw():
+    board = Board(assumed=True)
+    op = run(new(), board)
+    assert op.state is OpState.DONE
+    assert board.edges == [False, True]
+    assert "its feed draws 0.0 W" in [r.note for r in op.steps]
+
+
+def test_an_assumed_outlet_without_a_meter_says_that_it_assumes():
+    board = Board(assumed=True, faults={"no meter"})
+    op = run(new("off", force=True), board)
+    assert op.state is OpState.DONE
+    assert op.steps[-1].note == "assumed: this outlet cannot be read back"
+    assert board.on is False
+
+
+def test_what_is_assumed_does_not_spare_an_order():
+    board = Board(assumed=False)  # it is on, whatever was assumed
+    op = run(new("off"), board)
+    assert op.state is OpState.DONE
+    assert board.edges == [False]
+
+
+def test_an_assumed_outlet_that_did_not_cut_is_seen_by_its_current():
+    board = Board(assumed=True, faults={"stuck relay"})
+    op = run(new("off"), board)
+    assert op.state is OpState.FAILED
+    assert "still flow" in (op.error or "")
+
+
+# --- a dead device ----------------------------------------------------------------------------
+
+
+def test_what_was_not_delivered_fails_at_once_and_nothing_was_switched():
+    board = Board(faults={"dead relay", "unreadable"}, undelivered=True)
+    began = board.now
+    op = run(new("cycle", force=True), board)
+    assert op.error == "does not answer; nothing was switched"
+    assert board.now - began <= 1.0
+    assert board.edges == []
+
+
+def test_a_device_that_answers_neither_order_nor_question_fails_soon():
+    board = Board(faults={"dead relay", "unreadable"})
+    began = board.now
+    op = run(new("off", force=True), board)
+    assert op.error == "does not answer; it cannot be read back either"
+    assert board.now - began <= 2.0
+
+
+@pytest.mark.parametrize("undelivered", [True, False])
+def test_a_node_that_was_cut_is_switched_on_again_though_the_first_order_is_lost(undelivered):
+    board = Board(undelivered=undelivered)
+    op = run_to(new(), board, Step.ADMIT)
+    board.admitted = True
+    board.faults.add("dead relay")
+    for _ in range(30):
+        op = tick(op, board)
+    board.faults.discard("dead relay")
+    op = run(op, board)
+    assert op.state is OpState.DONE
+    assert board.on
+
+
+def test_a_node_that_was_cut_and_whose_device_died_fails_in_the_end():
+    board = Board(undelivered=True)
+    op = run_to(new(), board, Step.ADMIT)
+    board.admitted = True
+    board.faults |= {"dead relay", "unreadable"}
+    op = run(op, board)
+    assert op.state is OpState.FAILED
+    assert "does not answer" in (op.error or "")
+
+
+# --- waiting for other nodes ------------------------------------------------------------------
+
+
+def test_off_waits_until_those_that_need_it_are_down():
+    board = Board(waits_for="pi2")
+    op = new("off")
+    for _ in range(50):
+        op = tick(op, board)
+    assert op.step is Step.HALT
+    assert board.asked == []
+    board.waits_for = None
+    assert run(op, board).state is OpState.DONE
+
+
+def test_on_waits_until_what_it_needs_is_up():
+    board = Board(on=False, state="off", off_since=0.0, waits_for="switch")
+    op = new("on")
+    for _ in range(50):
+        op = tick(op, board)
+    assert op.step is Step.ADMIT
+    board.waits_for = None
+    assert run(op, board).state is OpState.DONE
+
+
+@pytest.mark.parametrize("kind", ["on", "off"])
+def test_waiting_for_others_ends(kind):
+    on = kind == "off"
+    board = Board(on=on, state="up" if on else "off", off_since=0.0, waits_for="pi9")
+    op = run(new(kind, expires=150.0), board)
+    assert op.state is OpState.CANCELLED
+    assert "pi9" in (op.error or "")
+    assert board.edges == []
+
+
+# --- everything at once -----------------------------------------------------------------------
+
 STEPS_S = st.sampled_from((0.25, 0.5, 1.0, 3.0, 9.0))
 KINDS = st.sampled_from(sorted(PLANS))
 FAULTS = st.sampled_from(
@@ -580,16 +766,20 @@ FAULTS = st.sampled_from(
     kind=KINDS,
     deadline=st.booleans(),
     start_on=st.booleans(),
+    timed=st.booleans(),
     seed=st.integers(0, 2**32),
     crashes=st.integers(0, 6),
     data=st.data(),
 )
-def test_killed_at_random_moments_with_random_faults(kind, deadline, start_on, seed, crashes, data):
+def test_killed_at_random_moments_with_random_faults(
+    kind, deadline, start_on, timed, seed, crashes, data
+):
     """Never cut without proof unless forced; never two orders at once; always an end."""
     rng = random.Random(seed)
     board = Board(on=start_on, state="up" if start_on else "off", off_since=None)
     action, force = kind
-    op = new(action, force=force, cut_at_deadline=deadline and action == "off", expires=1e9)
+    cut = deadline and action == "off"
+    op = new(action, force=force, timed=timed, cut_at_deadline=cut, expires=1e9)
     faulty = data.draw(st.sets(FAULTS, max_size=2))
     only_crashes = not faulty
     end = board.now + 4 * LONGEST_S

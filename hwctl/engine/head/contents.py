@@ -107,7 +107,9 @@ def last_words(rig: Loaded | None) -> list[str]:
         address = f"0x{use.options.address:02x}"
         lines.append(f"ExecStopPost=-{I2CSET} -y {node[1]} {address} {words}{mode}")
     if lines:
-        lines.insert(0, "# Fans to full, without Python; so does their own chip 4 s after the end.")
+        lines.insert(
+            0, "# Fans to full, without Python; so do chips with a watchdog of their own, later."
+        )
     return lines
 
 

@@ -52,6 +52,7 @@ def create_app(
     cache = RigCache()
     hub = Hub(service)
     app.state.door = door
+    app.state.service = service
     app.state.hub = hub
     app.router.route_class = GuardedRoute
     add_reads(app, service, door, cache, min_off_s)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
+from hwctl.engine.service import AuditEntry
 from hwctl.model.rig import (
     Event,
     FanState,
@@ -88,6 +89,7 @@ _shutdown = _rows(ShutdownState)
 _operation = _rows(OperationState)
 _step = _rows(StepRecord)
 _event = _rows(Event)
+_audit = _rows(AuditEntry)
 
 
 def _with_moments(document: dict[str, Any], source: object) -> dict[str, Any]:
@@ -99,6 +101,11 @@ def _with_moments(document: dict[str, Any], source: object) -> dict[str, Any]:
 
 def shutdown_document(state: ShutdownState) -> dict[str, Any]:
     return _shutdown(state)
+
+
+def audit_document(entry: AuditEntry) -> dict[str, Any]:
+    """One command of the audit record."""
+    return _audit(entry) | {"at": moment(entry.at)}
 
 
 def operation_document(operation: OperationState) -> dict[str, Any]:

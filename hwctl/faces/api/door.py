@@ -3,7 +3,7 @@
 - Through the unix socket: everything, for its mode has let the caller in.
 - With a token: what its scopes include.
 - With a session cookie: what was signed in with; all, if by the one-time key.
-- From loopback with nothing: reading.
+- From loopback with nothing: reading; not through a proxy, which is there for others.
 - From elsewhere with nothing: no more than the dashboard's empty page and ``/healthz``.
 
 Which socket accepted a connection is noted by the server for each connection
@@ -17,7 +17,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import HTTPConnection
 
@@ -35,6 +35,9 @@ FORGET_S = 600.0
 MOST_SOURCES = 1024
 MOST_WAITING = 8
 """Answers held back for one source; more are refused at once."""
+
+_PROXIED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+"""What a reverse proxy adds. None of it is believed; that it is there takes a right away."""
 
 _ALL = frozenset(SCOPES)
 _READ = frozenset({"read"})
@@ -86,6 +89,8 @@ class Caller:
     scopes: frozenset[str]
     nodes: frozenset[str] = frozenset()
     """The only nodes they may command. Empty: no such limit."""
+    origin: str = ""
+    """Where from: an address, or the unix socket's peer; for the audit record."""
 
     @property
     def name(self) -> str:
@@ -144,7 +149,7 @@ class Door:
         :raises UnauthorisedError: nothing, or something wrong, was carried.
         :raises MissingScopeError: what was carried does not include ``scope``.
         """
-        caller = await self.identify(connection)
+        caller = replace(await self.identify(connection), origin=origin_of(connection))
         if scope in caller.scopes:
             return caller
         if caller.by is None:
@@ -174,7 +179,8 @@ class Door:
         session = self._session(cookie) if cookie else None
         if session is not None:
             return Caller("session", _ALL) if session.grant is None else _caller(session.grant)
-        return LOOPBACK if _is_loopback(connection) else STRANGER
+        proxied = any(name in connection.headers for name in _PROXIED)
+        return LOOPBACK if _is_loopback(connection) and not proxied else STRANGER
 
     async def check(self, token: str, source: str) -> Grant:
         """What ``token`` grants. :raises UnauthorisedError: nothing; after a pause."""
@@ -259,6 +265,12 @@ def cookie_name(connection: HTTPConnection) -> str:
     """One per port: cookies are shared among the ports of a host, and rigs are not."""
     server = connection.scope.get("server")
     return f"hwctl-session-{server[1]}" if server and server[1] else "hwctl-session"
+
+
+def origin_of(connection: HTTPConnection) -> str:
+    """Where a request came from, as the audit record names it."""
+    peer = _peer(connection)
+    return f"unix socket, uid {peer}" if peer is not None else str(_address(connection) or "?")
 
 
 def source_of(connection: HTTPConnection) -> str:

@@ -47,8 +47,8 @@ _HELP = {
     "answered ever more slowly.",
     "missing-scope": "Make a token with the scope, or for the nodes, that `detail` names.",
     "cross-site": "Open hwctl's own page and do it there, or use a token from a program.",
-    "wrong-host": "Use the address that hwctl printed, or its IP address. A further name is "
-    "allowed where the service is configured.",
+    "wrong-host": "Use the address that hwctl printed, or its IP address. `names` in `[service]` "
+    "of the settings file allows further names.",
     "too-many": "Wait as long as `Retry-After` says.",
 }
 _INTRO = (

@@ -50,7 +50,7 @@ class Guard:
         try:
             if UNIX_PEER not in scope.get("state", {}):
                 self._check_host(headers.getlist("host"))
-                _check_origin(scope["method"], headers)
+                _check_origin(scope["method"], headers, scope.get("scheme") == "https")
             length = headers.get("content-length", "0")
             # The server has made sure that it is a number.
             if int(length) > MOST_BODY:
@@ -82,7 +82,7 @@ class Guard:
         raise WrongHostError(
             "this service is not known by that name",
             where="Host",
-            hint="use its address, or a name that it was configured with",
+            hint="use its address, or add the name to `names` in [service] of the settings file",
         )
 
 
@@ -112,8 +112,11 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _check_origin(method: str, headers: Headers) -> None:
-    """Only our own pages, and what is no browser, may write; nor may others' pages embed us."""
+def _check_origin(method: str, headers: Headers, tls: bool) -> None:
+    """Only our own pages, and what is no browser, may write; nor may others' pages embed us.
+
+    :param tls: we speak it ourselves. Otherwise a proxy may, and the page's scheme is its own.
+    """
     site = headers.get("sec-fetch-site")
     if site is not None and site not in ("same-origin", "none"):
         opened_by_hand = method in _SAFE and headers.get("sec-fetch-mode") == "navigate"
@@ -122,7 +125,8 @@ def _check_origin(method: str, headers: Headers) -> None:
     origin = headers.get("origin")
     if method not in _SAFE and origin is not None:
         scheme, _, authority = origin.partition("://")
-        if scheme not in ("http", "https") or authority.lower() != headers.get("host", "").lower():
+        schemes = ("https",) if tls else ("http", "https")
+        if scheme not in schemes or authority.lower() != headers.get("host", "").lower():
             raise _cross_site("Origin")
 
 

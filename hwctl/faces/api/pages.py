@@ -116,7 +116,13 @@ def add_pages(app: FastAPI, door: Door) -> None:
         name = cookie_name(request)
         door.close_session(request.cookies.get(name, ""))
         response = Response(status_code=204)
-        response.delete_cookie(name, path="/", httponly=True, samesite="strict")
+        response.delete_cookie(
+            name,
+            path="/",
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
         return response
 
 
@@ -135,4 +141,5 @@ def _set_cookie(request: Request, response: Response, secret: str) -> None:
         path="/",
         httponly=True,
         samesite="strict",
+        secure=request.url.scheme == "https",
     )

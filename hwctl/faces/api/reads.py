@@ -13,6 +13,7 @@ from hwctl.faces import metrics as prometheus
 from hwctl.faces.api.documents import (
     COLLECTIONS,
     RigCache,
+    audit_document,
     collection_document,
     moment,
     operation_document,
@@ -22,7 +23,7 @@ from hwctl.faces.api.documents import (
 )
 from hwctl.faces.api.door import Door
 from hwctl.faces.api.problems import InvalidRequestError
-from hwctl.faces.api.routes import OPEN, find, json_answer
+from hwctl.faces.api.routes import ADMIN, OPEN, find, json_answer
 from hwctl.faces.api.schemas import answer
 from hwctl.model.errors import HwctlError
 
@@ -88,6 +89,20 @@ def add_reads(
     )
     async def operation(operation_id: Id) -> Response:
         return json_answer(operation_document(service.operation(operation_id)))
+
+    @app.get(
+        "/api/v1/audit",
+        responses=answer("Audit", many=True, says="Oldest first; at most the newest `limit`"),
+        response_class=Response,
+        openapi_extra=ADMIN,
+        summary="Every command: who, from where, what, why, before, after",
+        tags=["service"],
+    )
+    async def audit(
+        after: Annotated[int, Query(ge=0, le=2**53, description="an entry's id")] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    ) -> Response:
+        return json_answer([audit_document(one) for one in service.audit(after, limit)])
 
     @app.get(
         "/api/v1/shutdown",
@@ -204,6 +219,18 @@ def _add_collection(app: FastAPI, service: RigService, name: str) -> None:
     async def every() -> Response:
         return json_answer(collection_document(service.rig(), name))
 
+    async def some(
+        only: Annotated[
+            str | None,
+            Query(max_length=2000, description="ids, ranges (pi[1-3]), groups (@compute), commas"),
+        ] = None,
+    ) -> Response:
+        documents = collection_document(service.rig(), name)
+        if only is not None:
+            meant = set(service.nodes_meant([only]))
+            documents = [one for one in documents if one["id"] in meant]
+        return json_answer(documents)
+
     async def single(target: Annotated[str, Path(alias="id", max_length=200)]) -> Response:
         state = find(kind, getattr(service.rig(), name), target)
         return json_answer(part_document(name, state))
@@ -215,7 +242,7 @@ def _add_collection(app: FastAPI, service: RigService, name: str) -> None:
         name=name,
         summary=f"All {name}",
         tags=[name],
-    )(every)
+    )(some if name == "nodes" else every)
     app.get(
         f"/api/v1/{name}/{{id}}",
         responses=answer(schema),

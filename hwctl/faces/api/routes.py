@@ -7,12 +7,15 @@ from typing import Any, Protocol, TypeVar
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from hwctl.engine.service import RigService
 from hwctl.faces.api.documents import encode
-from hwctl.faces.api.door import Caller, Door
+from hwctl.faces.api.door import Caller, Door, origin_of
+from hwctl.faces.api.problems import MissingScopeError, UnauthorisedError
 from hwctl.model.errors import UnknownTargetError
 
 SCOPE = "x-scope"
 """The key, in a route's ``openapi_extra``, of the scope that it needs; ``read`` if not given."""
+ADMIN: dict[str, Any] = {SCOPE: "admin"}
 POWER: dict[str, Any] = {SCOPE: "power"}
 CONFIG: dict[str, Any] = {SCOPE: "config"}
 OPEN: dict[str, Any] = {SCOPE: "none"}
@@ -37,8 +40,21 @@ class GuardedRoute(APIRoute):
 
         async def admitted(request: Request) -> Response:
             door: Door = request.app.state.door
-            request.state.caller = await door.admit(request, scope)
-            return await handler(request)
+            by = "unknown"
+            try:
+                caller = request.state.caller = await door.admit(request, scope)
+                by = caller.name
+                return await handler(request)
+            except (UnauthorisedError, MissingScopeError) as error:
+                if scope != "read":
+                    service: RigService = request.app.state.service
+                    service.turned_away(
+                        what=f"{request.method} {request.url.path}"[:200],
+                        by=by,
+                        origin=origin_of(request),
+                        why=str(error),
+                    )
+                raise
 
         return admitted
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from hwctl.engine.service import AuditEntry
 from hwctl.faces.api.documents import MOMENTS
 from hwctl.model.rig import (
     Event,
@@ -40,6 +41,7 @@ DOCUMENTS: Mapping[str, type] = {
     "Operation": OperationState,
     "Shutdown": ShutdownState,
     "Event": Event,
+    "Audit": AuditEntry,
 }
 _NAMES = {kind: name for name, kind in DOCUMENTS.items()}
 _PLAIN: Mapping[Any, Schema] = {

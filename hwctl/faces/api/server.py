@@ -1,5 +1,7 @@
 """The server: one thread with its own loop, on a TCP socket and on the unix socket.
 
+The TCP socket speaks TLS if it is given a certificate; the unix socket never does.
+
 The rig's ticks run elsewhere. Nothing that a client does here can delay them, save by using up
 the processor.
 """
@@ -11,9 +13,11 @@ import importlib
 import logging
 import os
 import socket
+import ssl
 import stat
 import struct
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -32,6 +36,8 @@ MOST_CONNECTIONS = 256
 machine can always get in."""
 FIRST_REQUEST_S = 20.0
 """A connection that has sent no whole request head by then is closed."""
+HANDSHAKE_S = 10.0
+"""A connection whose TLS handshake is not done by then is closed."""
 STOP_S = 1
 """What is left to answers under way when the server stops."""
 _UNIX_PATH_MAX = 107
@@ -46,10 +52,20 @@ class ApiServer:
     :param host: address or name of this machine to listen on.
     :param port: 0: any free one; see :attr:`port` for which.
     :param uds_path: where to listen for local callers; ``None``: nowhere.
+    :param tls: for the TCP socket (:func:`hwctl.config.tls.server_context`); ``None``: plain.
     """
 
-    def __init__(self, app: FastAPI, host: str, port: int, uds_path: Path | None = None) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        host: str,
+        port: int,
+        uds_path: Path | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._app = app
+        self._tls = tls
         self.host = host
         self.port = port
         self._uds_path = uds_path
@@ -62,7 +78,8 @@ class ApiServer:
     def url(self) -> str:
         """Where to reach it from this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
-        return f"http://{f'[{host}]' if ':' in host and '[' not in host else host}:{self.port}"
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host and '[' not in host else host}:{self.port}"
 
     def start(self) -> None:
         """Listen. Returns when requests are answered.
@@ -70,14 +87,15 @@ class ApiServer:
         :raises BusError: the port or the socket is taken.
         :raises ConfigError: there is no such address, or no right to listen there.
         """
-        sockets = [_listen_tcp(self.host, self.port)]
-        self.port = sockets[0].getsockname()[1]
+        tcp = _listen_tcp(self.host, self.port)
+        self.port = tcp.getsockname()[1]
+        sockets = []
         try:
             if self._uds_path is not None:
                 sockets.append(_listen_unix(self._uds_path))
                 self._uds_inode = self._uds_path.stat().st_ino
         except BaseException:
-            sockets[0].close()
+            tcp.close()
             raise
         config = uvicorn.Config(
             self._app,
@@ -93,7 +111,7 @@ class ApiServer:
             timeout_graceful_shutdown=STOP_S,
             backlog=BACKLOG,
         )
-        server = self._server = _Server(config)
+        server = self._server = _Server(config, tcp, self._tls)
         self._thread = threading.Thread(
             target=self._run, args=(server, sockets), name="http", daemon=True
         )
@@ -126,16 +144,23 @@ class ApiServer:
                 runner.run(server.serve(sockets))
             finally:
                 server.ready.set()
-                for one in sockets:
+                for one in (server.tcp, *sockets):
                     one.close()
 
 
 class _Server(uvicorn.Server):
-    """Tells when it listens, and sleeps until it is to end: uvicorn looks ten times a second."""
+    """Tells when it listens, and sleeps until it is to end: uvicorn looks ten times a second.
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    uvicorn itself would speak TLS on all sockets or on none.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, tcp: socket.socket, tls: ssl.SSLContext | None
+    ) -> None:
         super().__init__(config)
         self.ready = threading.Event()
+        self.tcp = tcp if tls is None else _Bounded(tcp.detach())
+        self._tls = tls
         self._leave = asyncio.Event()
 
     def leave(self) -> None:
@@ -151,8 +176,44 @@ class _Server(uvicorn.Server):
                     await self._leave.wait()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        plain = sockets or []
+        if self._tls is None:
+            await super().startup([self.tcp, *plain])
+        else:
+            await super().startup(plain)
+            self.servers.append(await self._listen_tls(self._tls))
         self.ready.set()
+
+    async def _listen_tls(self, tls: ssl.SSLContext) -> asyncio.Server:
+        def protocol() -> asyncio.Protocol:
+            kind = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+            return kind(
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+
+        return await asyncio.get_running_loop().create_server(
+            protocol, sock=self.tcp, ssl=tls, ssl_handshake_timeout=HANDSHAKE_S,
+            ssl_shutdown_timeout=STOP_S, backlog=BACKLOG,
+        )  # fmt: skip
+
+
+class _Bounded(socket.socket):
+    """Refuses connections beyond the limit before their handshakes; uvicorn's protocol, which
+    counts plain ones, sees a connection only after it."""
+
+    __slots__ = ("_open",)
+
+    def __init__(self, fileno: int) -> None:
+        super().__init__(fileno=fileno)
+        self._open: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        accepted, address = super().accept()
+        if sum(one.fileno() >= 0 for one in self._open) >= MOST_CONNECTIONS:
+            accepted.close()
+            raise BlockingIOError(errno.EAGAIN, "enough connections")
+        self._open.add(accepted)
+        return accepted, address
 
 
 def _optional(module: str) -> Any:  # noqa: ANN401 - a module, or None

@@ -16,6 +16,15 @@ Reason = Annotated[
     str,
     Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", description="kept in the journal"),
 ]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\x21-\x7e]+$",
+        description="the same key gives the same operations",
+    ),
+]
 Ratio01 = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -29,6 +38,17 @@ class PowerBody(Body):
     action: Literal["on", "off", "cycle", "reset"]
     force: bool = Field(default=False, description="cut without waiting for the halt: a risk")
     reason: Reason = ""
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x20\x7f]+$")]
+
+
+class ManyBody(PowerBody):
+    nodes: list[Name] = Field(
+        min_length=1,
+        max_length=200,
+        description="node ids, ranges (pi[1-3]), groups (@compute) or all",
+    )
 
 
 class LocateBody(Body):
@@ -73,18 +93,7 @@ def add_writes(app: FastAPI, service: RigService) -> None:
         tags=["nodes"],
     )
     async def power(
-        request: Request,
-        node: Id,
-        body: PowerBody,
-        idempotency_key: Annotated[
-            str | None,
-            Header(
-                min_length=1,
-                max_length=200,
-                pattern=r"^[\x21-\x7e]+$",
-                description="the same key gives the same operation",
-            ),
-        ] = None,
+        request: Request, node: Id, body: PowerBody, idempotency_key: IdempotencyKey = None
     ) -> Response:
         caller = caller_of(request)
         find("node", service.rig().nodes, node)
@@ -95,6 +104,7 @@ def add_writes(app: FastAPI, service: RigService) -> None:
             force=body.force,
             reason=body.reason,
             by=caller.name,
+            origin=caller.origin,
             key=idempotency_key,
         )
         return json_answer(
@@ -102,6 +112,32 @@ def add_writes(app: FastAPI, service: RigService) -> None:
             202,
             {"location": f"/api/v1/operations/{operation.id}"},
         )
+
+    @app.post(
+        "/api/v1/power",
+        status_code=202,
+        responses=answer("Operation", status=202, many=True, says="One per node, all begun"),
+        response_class=Response,
+        openapi_extra=POWER,
+        summary="Switch several nodes' power: all are begun, or none",
+        tags=["nodes"],
+    )
+    async def power_many(
+        request: Request, body: ManyBody, idempotency_key: IdempotencyKey = None
+    ) -> Response:
+        caller = caller_of(request)
+        for node in service.nodes_meant(body.nodes):
+            caller.must_reach(node)
+        operations = service.power_many(
+            body.nodes,
+            body.action,
+            force=body.force,
+            reason=body.reason,
+            by=caller.name,
+            origin=caller.origin,
+            key=idempotency_key,
+        )
+        return json_answer([operation_document(one) for one in operations], 202)
 
     @app.delete(
         "/api/v1/operations/{operation_id}",
@@ -114,7 +150,9 @@ def add_writes(app: FastAPI, service: RigService) -> None:
     async def cancel(request: Request, operation_id: Id) -> Response:
         caller = caller_of(request)
         caller.must_reach(service.operation(operation_id).target)
-        return json_answer(operation_document(service.cancel(operation_id, by=caller.name)))
+        return json_answer(
+            operation_document(service.cancel(operation_id, by=caller.name, origin=caller.origin))
+        )
 
     @app.put(
         "/api/v1/nodes/{node}/locate",
@@ -128,7 +166,7 @@ def add_writes(app: FastAPI, service: RigService) -> None:
         caller = caller_of(request)
         find("node", service.rig().nodes, node)
         caller.must_reach(node)
-        service.locate(node, body.active, by=caller.name)
+        service.locate(node, body.active, by=caller.name, origin=caller.origin)
         document = part_document("nodes", find("node", service.rig().nodes, node))
         # The order was taken; the snapshot may be one tick behind it.
         return json_answer(document | {"locate": body.active})
@@ -147,9 +185,12 @@ def add_writes(app: FastAPI, service: RigService) -> None:
         find("fan", service.rig().fans, fan)
         wanted = body.root
         if isinstance(wanted, FanManual):
-            service.fan(fan, mode="manual", duty=wanted.duty, for_s=wanted.for_s, by=caller.name)
+            service.fan(
+                fan, mode="manual", duty=wanted.duty, for_s=wanted.for_s, by=caller.name,
+                origin=caller.origin,
+            )  # fmt: skip
         else:
-            service.fan(fan, mode="auto", duty=0.0, for_s=0.0, by=caller.name)
+            service.fan(fan, mode="auto", duty=0.0, for_s=0.0, by=caller.name, origin=caller.origin)
         document = part_document("fans", find("fan", service.rig().fans, fan))
         return json_answer(document | {"mode": wanted.mode})
 
@@ -170,7 +211,10 @@ def add_writes(app: FastAPI, service: RigService) -> None:
             raise _fault("body", "`mode` or `brightness` is needed")
         if body.mode is not None and body.mode not in modes:
             raise _fault("body.mode", f"is one of {', '.join(modes)}")
-        service.strip(strip, mode=body.mode, brightness=body.brightness, by=caller.name)
+        service.strip(
+            strip, mode=body.mode, brightness=body.brightness, by=caller.name,
+            origin=caller.origin,
+        )  # fmt: skip
         document = part_document("strips", find("strip", service.rig().strips, strip))
         wanted = body.model_dump(exclude_none=True)
         return json_answer(document | wanted)
@@ -187,7 +231,9 @@ def add_writes(app: FastAPI, service: RigService) -> None:
     async def start_shutdown(request: Request, body: ShutdownBody | None = None) -> Response:
         caller = caller_of(request)
         caller.must_reach(None)
-        service.shutdown_start(reason=body.reason if body else "", by=caller.name)
+        service.shutdown_start(
+            reason=body.reason if body else "", by=caller.name, origin=caller.origin
+        )
         return json_answer(
             shutdown_document(service.rig().shutdown), 202, {"location": "/api/v1/shutdown"}
         )
@@ -203,7 +249,7 @@ def add_writes(app: FastAPI, service: RigService) -> None:
     async def cancel_shutdown(request: Request) -> Response:
         caller = caller_of(request)
         caller.must_reach(None)
-        service.shutdown_cancel(by=caller.name)
+        service.shutdown_cancel(by=caller.name, origin=caller.origin)
         return json_answer(shutdown_document(service.rig().shutdown))
 
 

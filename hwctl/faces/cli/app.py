@@ -30,6 +30,10 @@ app.add_typer(world_app, name="world")
 Json = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 Url = Annotated[str, typer.Option("--url", envvar="HWCTL_URL", help="Instead of the unix socket.")]
 Token = Annotated[str, typer.Option("--token", envvar="HWCTL_TOKEN", help="For --url.")]
+Ca = Annotated[
+    Path | None,
+    typer.Option("--ca", envvar="HWCTL_CA", help="Who vouches for --url https://..., as PEM."),
+]
 StateDir = Annotated[
     Path | None, typer.Option("--state-dir", envvar="HWCTL_STATE_DIR", help="Journal and tokens.")
 ]
@@ -48,10 +52,10 @@ def run() -> int:
     return 0
 
 
-def _client(url: str, token: str) -> Any:  # noqa: ANN401 - imported late
+def _client(url: str, token: str, ca: Path | None) -> Any:  # noqa: ANN401 - imported late
     from hwctl.faces.cli.client import Client  # noqa: PLC0415
 
-    return Client(url, token)
+    return Client(url, token, ca)
 
 
 def _print_json(value: object) -> None:
@@ -79,16 +83,23 @@ def run_service(
     seed: Annotated[int, typer.Option(help="Of the emulated world.")] = 1,
     host: Annotated[str | None, typer.Option(help="Instead of the settings file's.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535)] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="PEM; the port then speaks TLS. With --tls-key.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM, without a passphrase.")] = None,
     state_dir: StateDir = None,
     scenario: Annotated[str, typer.Option(help="Emulated: afternoon or steady.")] = "afternoon",
 ) -> None:
     """Run the service until it is told to stop."""
     from hwctl.faces.cli.serve import serve  # noqa: PLC0415
 
+    if (tls_cert is None) != (tls_key is None):
+        raise typer.BadParameter("--tls-cert and --tls-key go together")
     raise typer.Exit(
         serve(
             config, emulate=emulate, speed=speed, seed=seed, host=host, port=port,
             state=state_dir, scenario=scenario,
+            tls_files=(tls_cert, tls_key) if tls_cert and tls_key else None,
         )
     )  # fmt: skip
 
@@ -135,11 +146,12 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Until Ctrl-C.")] = False,
     url: Url = "",
     token: Token = "",
+    ca: Ca = None,
 ) -> None:
     """The rig as it is."""
     from hwctl.faces.cli import show  # noqa: PLC0415
 
-    client = _client(url, token)
+    client = _client(url, token, ca)
     rig = client.get("/api/v1/rig")
     if as_json:
         _print_json(rig)
@@ -162,7 +174,9 @@ def status(
 @app.command("power")
 def power(
     action: Annotated[str, typer.Argument(metavar="on|off|cycle|reset|status")],
-    nodes: Annotated[list[str], typer.Argument(metavar="NODE...")],
+    nodes: Annotated[
+        list[str], typer.Argument(metavar="NODE...", help="Also pi[1-3], @GROUP or all.")
+    ],
     force: Annotated[
         bool, typer.Option("--force", help="Do not ask the node to halt: data may be lost.")
     ] = False,
@@ -171,16 +185,17 @@ def power(
     as_json: Json = False,
     url: Url = "",
     token: Token = "",
+    ca: Ca = None,
 ) -> None:
     """Switch nodes: halt, prove, cut, dead, on, came back; each step is shown."""
     if action not in ("on", "off", "cycle", "reset", "status"):
         raise typer.BadParameter(f"`{action}` is none of on, off, cycle, reset, status")
-    client = _client(url, token)
+    client = _client(url, token, ca)
     if action == "status":
         _power_status(client, nodes, as_json)
         return
-    body = {"action": action, "force": force, "reason": reason}
-    begun = [client.send("POST", f"/api/v1/nodes/{node}/power", body) for node in nodes]
+    body = {"nodes": nodes, "action": action, "force": force, "reason": reason}
+    begun = client.send("POST", "/api/v1/power", body)
     ended = [_wait_for(client, op, quiet=as_json) for op in begun] if wait else begun
     if as_json:
         _print_json(ended)
@@ -192,12 +207,16 @@ def power(
 
 
 def _power_status(client: Any, nodes: list[str], as_json: bool) -> None:  # noqa: ANN401
-    states = [client.get(f"/api/v1/nodes/{node}") for node in nodes]
+    from hwctl.faces.cli import show  # noqa: PLC0415
+
+    states = client.get("/api/v1/nodes", only=",".join(nodes))
     if as_json:
         _print_json(states)
         return
+    unread = show.assumed(client.get("/api/v1/outlets"))
     for state in states:
-        sys.stdout.write(f"{state['id']}  {state['power']}  {state['os']}\n")
+        assumed = " (assumed)" if state["id"] in unread else ""
+        sys.stdout.write(f"{state['id']}  {state['power']}{assumed}  {state['os']}\n")
 
 
 def _wait_for(client: Any, op: dict[str, Any], *, quiet: bool) -> dict[str, Any]:  # noqa: ANN401
@@ -226,17 +245,18 @@ def locate(
     off: Annotated[bool, typer.Option("--off", help="Put the light out again.")] = False,
     url: Url = "",
     token: Token = "",
+    ca: Ca = None,
 ) -> None:
     """Blink a node's lights, so that it can be found."""
-    _client(url, token).send("PUT", f"/api/v1/nodes/{node}/locate", {"active": not off})
+    _client(url, token, ca).send("PUT", f"/api/v1/nodes/{node}/locate", {"active": not off})
 
 
 @shutdown_app.command("status")
-def shutdown_status(as_json: Json = False, url: Url = "", token: Token = "") -> None:
+def shutdown_status(as_json: Json = False, url: Url = "", token: Token = "", ca: Ca = None) -> None:
     """What is needed, what is left, and where it stands."""
     from hwctl.faces.cli import show  # noqa: PLC0415
 
-    state = _client(url, token).get("/api/v1/shutdown")
+    state = _client(url, token, ca).get("/api/v1/shutdown")
     if as_json:
         _print_json(state)
     else:
@@ -248,15 +268,16 @@ def shutdown_start(
     reason: Annotated[str, typer.Option(help="Kept in the journal.")] = "",
     url: Url = "",
     token: Token = "",
+    ca: Ca = None,
 ) -> None:
     """Bring every stage down now."""
-    _client(url, token).send("POST", "/api/v1/shutdown", {"reason": reason})
+    _client(url, token, ca).send("POST", "/api/v1/shutdown", {"reason": reason})
 
 
 @shutdown_app.command("cancel")
-def shutdown_cancel(url: Url = "", token: Token = "") -> None:
+def shutdown_cancel(url: Url = "", token: Token = "", ca: Ca = None) -> None:
     """Begin no further stage; what was stopped comes back when the charge allows."""
-    _client(url, token).send("DELETE", "/api/v1/shutdown")
+    _client(url, token, ca).send("DELETE", "/api/v1/shutdown")
 
 
 @app.command("events")
@@ -265,11 +286,12 @@ def events(
     as_json: Json = False,
     url: Url = "",
     token: Token = "",
+    ca: Ca = None,
 ) -> None:
     """What happened, oldest first."""
     from hwctl.faces.cli import show  # noqa: PLC0415
 
-    client = _client(url, token)
+    client = _client(url, token, ca)
     console = show.console()
     known = client.get("/api/v1/events")
     if as_json and not follow:
@@ -294,6 +316,26 @@ def _tell_event(console: Any, one: dict[str, Any], as_json: bool) -> None:  # no
         sys.stdout.flush()
     else:
         console.print(show.event(one))
+
+
+@app.command("audit")
+def audit(
+    as_json: Json = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="The newest so many.")] = 50,
+    url: Url = "",
+    token: Token = "",
+    ca: Ca = None,
+) -> None:
+    """Every command: who, from where, what, why, how it was before and after."""
+    from hwctl.faces.cli import show  # noqa: PLC0415
+
+    entries = _client(url, token, ca).get("/api/v1/audit", limit=str(limit))
+    if as_json:
+        _print_json(entries)
+        return
+    console = show.console()
+    for entry in entries:
+        console.print(show.audit(entry))
 
 
 def _tokens(state_dir: Path | None) -> Any:  # noqa: ANN401 - imported late

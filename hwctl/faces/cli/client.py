@@ -1,11 +1,12 @@
-"""How commands reach the service: its unix socket, or ``--url`` with ``--token``."""
+"""How commands reach the service: its unix socket, or ``--url`` with ``--token`` and ``--ca``."""
 
 import json
 import os
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -21,10 +22,15 @@ class ServiceError(HwctlError):
 
 @dataclass(slots=True)
 class Client:
-    """One connection. ``url`` empty: the unix socket."""
+    """One connection. ``url`` empty: the unix socket.
+
+    ``ca``: PEM of the authority that signed the service's certificate, or that certificate itself;
+    ``None``: the usual public ones.
+    """
 
     url: str = ""
     token: str = ""
+    ca: Path | None = None
     _http: httpx.Client | None = field(default=None)
 
     def get(self, path: str, **query: str) -> Any:  # noqa: ANN401 - any JSON
@@ -63,10 +69,8 @@ class Client:
             if self.token:
                 headers["Authorization"] = f"Bearer {self.token}"
             if self.url:
-                # Loading the certificates takes 0.1 s that plain HTTP need not spend.
-                secure = self.url.startswith("https:")
                 self._http = httpx.Client(
-                    base_url=self.url, headers=headers, timeout=TIMEOUT_S, verify=secure
+                    base_url=self.url, headers=headers, timeout=TIMEOUT_S, verify=self._trust()
                 )
             else:
                 transport = httpx.HTTPTransport(uds=str(socket_path()), verify=False)
@@ -75,6 +79,24 @@ class Client:
                     timeout=TIMEOUT_S,
                 )  # fmt: skip
         return self._http
+
+    def _trust(self) -> ssl.SSLContext | bool:
+        """:raises ServiceError: the file is no certificate."""
+        if not self.url.lower().startswith("https:"):
+            # Loading the certificates takes 0.1 s that plain HTTP need not spend.
+            return False
+        if self.ca is None:
+            return True
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+        except OSError as error:  # ssl.SSLError is one
+            raise ServiceError(
+                f"{self.ca} cannot be used: {error.strerror or error}",
+                hint="--ca and HWCTL_CA name a certificate in PEM",
+            ) from error
+        # So that the service's own certificate may be named, too, if no authority signed it.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
 
     def _refusal(self, answer: httpx.Response) -> ServiceError:
         try:
@@ -87,13 +109,45 @@ class Client:
 
     def _unreachable(self, error: Exception) -> ServiceError:
         where = self.url or f"the socket {socket_path()}"
-        permission = not self.url and _forbidden(socket_path())
-        hint = (
-            "your user may not open it: use sudo, or join the group that owns it"
-            if permission
-            else "is `hwctl run` running? HWCTL_SOCKET or --url say where it listens"
-        )
+        distrust = _caused_by(error, ssl.SSLCertVerificationError)
+        if distrust is not None:
+            return ServiceError(
+                f"the certificate of {where} is not trusted: {distrust.verify_message}",
+                hint=_TRUST_HINTS.get(
+                    distrust.verify_code,
+                    "--ca FILE or HWCTL_CA names the authority that signed it, or itself",
+                ),
+            )
+        wrong = _caused_by(error, ssl.SSLError)
+        if wrong is not None:
+            return ServiceError(
+                f"no TLS with {where} ({wrong.reason or wrong})",
+                hint="does the service speak plain HTTP there? Then the address begins with http:",
+            )
+        hint = "is `hwctl run` running? HWCTL_SOCKET or --url say where it listens"
+        if not self.url and _forbidden(socket_path()):
+            hint = "your user may not open it: use sudo, or join the group that owns it"
+        elif self.url and isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
+            hint = "does the service speak TLS there? Then the address begins with https:"
         return ServiceError(f"no service at {where} ({error})", hint=hint)
+
+
+_TRUST_HINTS = {
+    9: "is the clock of this machine right?",
+    10: "renew it on the head, and see whether the clock of this machine is right",
+    62: "use a name or address that the certificate has",
+    64: "use a name or address that the certificate has",
+}
+"""By X509_V_ERR: not yet valid, expired, another name, another address; x509_vfy.h of OpenSSL."""
+
+_E = TypeVar("_E", bound=BaseException)
+
+
+def _caused_by(error: BaseException | None, kind: type[_E]) -> _E | None:
+    """The first of that kind among an error and its causes."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _forbidden(path: Path) -> bool:

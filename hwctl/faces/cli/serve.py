@@ -6,21 +6,23 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from hwctl.config.load import Loaded, load
+from hwctl.config.tls import server_context
 from hwctl.engine.buses import Buses, KernelBuses, World, WorldBuses
 from hwctl.engine.clock import Clock, RealClock, ScaledClock
 from hwctl.engine.core import Engine
 from hwctl.engine.journal import open_journal
-from hwctl.engine.network import RealNet
+from hwctl.engine.net import RealNet
 from hwctl.engine.notify import Notifier
 from hwctl.engine.places import socket_path, state_dir
 from hwctl.model.drivers import Net
@@ -40,6 +42,8 @@ class EmulatedWorld(World, Protocol):
 
     @property
     def info(self) -> Any: ...  # noqa: ANN401
+
+    async def programs(self, argv: Sequence[str]) -> tuple[int, str]: ...
 
     def control(self, command: dict[str, Any]) -> dict[str, Any]: ...
 
@@ -69,8 +73,12 @@ def serve(
     port: int | None,
     state: Path | None,
     scenario: str,
+    tls_files: tuple[Path, Path] | None = None,
 ) -> int:
-    """Run until SIGTERM or SIGINT. :returns: the exit code."""
+    """Run until SIGTERM or SIGINT. ``tls_files``: instead of the settings file's.
+
+    :returns: the exit code.
+    """
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
@@ -83,6 +91,8 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     loaded = load(config)
+    files = tls_files or loaded.settings.service.tls_files(config)
+    tls = None if files is None else server_context(*files)
     where = (state or _default_state(loaded, emulate=emulate)).absolute()
     held = _claim(where)
     notifier = Notifier()
@@ -92,7 +102,8 @@ def serve(
         ground = _emulated(config, where, speed, seed, scenario)
     else:
         clock = RealClock()
-        buses = KernelBuses(notifier.kept(os.environ, os.getpid()))
+        kept = notifier.kept(os.environ, os.getpid())
+        buses = KernelBuses(kept, loaded.wiring.board.revision)
         ground = Ground(clock, buses, RealNet(clock), where, None)
     journal = open_journal(ground.state)
     engine = Engine(
@@ -104,7 +115,7 @@ def serve(
     # The engine first: air moves before the first page can be served.
     engine.start()
     try:
-        return _with_faces(engine, loaded, ground, notifier, host, port, stop)
+        return _with_faces(engine, loaded, ground, notifier, host, port, tls, stop)
     finally:
         engine.stop()
         if ground.world is not None:
@@ -120,6 +131,7 @@ def _with_faces(
     notifier: Notifier,
     host: str | None,
     port: int | None,
+    tls: ssl.SSLContext | None,
     stop: threading.Event,
 ) -> int:
     # Importing the web framework takes half a second, in which the engine already runs.
@@ -140,12 +152,12 @@ def _with_faces(
     name = socket.gethostname()
     app = create_app(
         engine, TokenStore(ground.state / "tokens.json"), key=key,
-        hosts={name, f"{name}.local", service.host},
+        hosts={name, f"{name}.local", service.host, *service.names},
         min_off_s=loaded.settings.power.min_off_s,
     )  # fmt: skip
     server = ApiServer(
         app, service.host if host is None else host, service.port if port is None else port,
-        _free_socket(ground.state),
+        _free_socket(ground.state), tls=tls,
     )  # fmt: skip
     try:
         server.start()
@@ -224,7 +236,8 @@ def _emulated(config: Path, state: Path, speed: float, seed: int, scenario: str)
                 (state / leftover).unlink()
         mark.write_text(born)
     clock = ScaledClock(info.speed, info.zero_monotonic, info.zero_sim, info.start_wall)
-    return Ground(clock, WorldBuses(world), RealNet(clock, world.address, world.file), state, world)
+    net = RealNet(clock, world.address, world.file, world.programs)
+    return Ground(clock, WorldBuses(world), net, state, world)
 
 
 def find_world(given: Path | None) -> EmulatedWorld:

@@ -38,6 +38,13 @@ def _table(*columns: str) -> Table:
     return table
 
 
+def assumed(outlets: list[dict[str, Any]]) -> set[str]:
+    """The nodes whose outlets cannot be read back: of these it is known what was ordered last."""
+    return {
+        one["node"] for one in outlets if one["read_back"] == "assumed" and one["on"] is not None
+    }
+
+
 def status(rig: dict[str, Any]) -> Group:
     """Everything on one screen."""
     mode = f"  emulated, {rig['speed']:g}x" if rig["emulated"] else ""
@@ -57,12 +64,17 @@ def status(rig: dict[str, Any]) -> Group:
     parts += [supplies, Text()]
 
     nodes = _table("node", "role", "power", "os", "load", "temp", "draw", "")
+    unread = assumed(rig["outlets"])
     for one in rig["nodes"]:
         stale = one["quality"] != "ok"
         age = f"{duration(one['age_s'])} old" if stale and one["age_s"] is not None else ""
         style = "dim" if stale else ""
         notes = " ".join(
-            word for word in (age, one["operation"] or "", "locate" if one["locate"] else "")
+            word
+            for word in (
+                age, "power assumed" if one["id"] in unread else "", one["operation"] or "",
+                "locate" if one["locate"] else "",
+            )
             if word
         )  # fmt: skip
         nodes.add_row(
@@ -134,6 +146,22 @@ def event(one: dict[str, Any]) -> Text:
         (f"{one['at']}  ", "dim"), (f"{one['kind']:<22}", style), f" {one['subject']}: ",
         (one["text"], style),
     )  # fmt: skip
+
+
+def audit(one: dict[str, Any]) -> Text:
+    """One line."""
+    refused = one["result"].startswith(("refused", "turned away", "failed"))
+    text = Text.assemble(
+        (f"{one['at']}  ", "dim"), f"{one['by']} ", (f"({one['origin']})", "dim"),
+        f"  {one['what']} {one['target']}  ", (one["result"], "red" if refused else "green"),
+    )  # fmt: skip
+    if one["reason"]:
+        text.append(f"  because: {one['reason']}")
+    if one["before"]:
+        text.append(f"  was: {one['before']}", style="dim")
+    if one["after"] is not None and one["after"] != one["before"]:
+        text.append(f"  is: {one['after']}", style="dim")
+    return text
 
 
 def console(*, err: bool = False) -> Console:

@@ -113,7 +113,8 @@ function showRig(snapshot) {
 function showNodes() {
   const wanted = byId("nodes-filter").value.trim().toLowerCase();
   const shown = rig.nodes.filter((node) => !wanted || `${node.id} ${node.role} ${node.power} ${node.os}`.toLowerCase().includes(wanted));
-  const states = shown.map((node) => ({ ...node, shownOperation: operationOf(node, rig.operations) }));
+  const assumed = new Set(rig.outlets.filter((one) => one.read_back === "assumed" && one.on !== null).map((one) => one.id));
+  const states = shown.map((node) => ({ ...node, shownOperation: operationOf(node, rig.operations), assumed: assumed.has(node.outlet) }));
   reconcile(byId("node-cards"), nodes, states, makeNode);
   setHidden(byId("nodes-filter"), rig.nodes.length <= MANY_NODES);
   byId("node-cards").classList.toggle("few", rig.nodes.length <= FEW_NODES);

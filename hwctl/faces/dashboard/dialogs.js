@@ -10,7 +10,9 @@ function explain(node, action, force, minOffS) {
   const dead = minOffS === null ? "until its capacitors have drained" : `for ${duration(minOffS)}`;
   const halt = `${node.id} is asked to halt; when its draw has fallen, ${feed} is cut`;
   const texts = {
-    on: `When the rail has room, the feed of ${node.id} (${node.outlet}) is switched on, and it boots.`,
+    on: force
+      ? `The feed of ${node.id} (${node.outlet}) is switched on when the rail has room for its inrush, however little charge is left and whatever it needs first.`
+      : `When the rail has room, the feed of ${node.id} (${node.outlet}) is switched on, and it boots.`,
     off: force ? `${node.id} is not asked: ${feed} is cut at once and stays off.` : `${halt} and stays off.`,
     cycle: force
       ? `${node.id} is not asked: ${feed} is cut at once, stays dead ${dead}, and is switched on again.`
@@ -22,8 +24,10 @@ function explain(node, action, force, minOffS) {
   return texts[action];
 }
 
-const risk = (node) =>
-  `${node.id} gets no chance to halt: what it has not written is lost, and its file system may be damaged. The journal records it as a risk.`;
+const riskOf = (node, action) =>
+  action === "on"
+    ? `The charge may not last for an orderly shutdown with ${node.id} on.`
+    : `${node.id} gets no chance to halt: what it has not written is lost, and its file system may be damaged. The journal records it as a risk.`;
 
 /** Opens the box; `act(form)` does it, and the box stays open with the reason if it fails. */
 function ask({ title, text, ok, danger, force, riskText, act }) {
@@ -74,8 +78,8 @@ export function confirmPower(node, action, minOffS, act) {
     text: (force) => explain(node, action, force, minOffS),
     ok: `${sentence(action)} ${node.id}`,
     danger: false,
-    force: action === "on" ? null : "Force: cut the feed without waiting for the halt",
-    riskText: risk(node),
+    force: action === "on" ? "Force: even if the charge is too low" : "Force: cut the feed without waiting for the halt",
+    riskText: riskOf(node, action),
     act,
   });
 }

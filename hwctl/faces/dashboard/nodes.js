@@ -7,6 +7,8 @@ import { duration, number, percent, sentence, UNKNOWN } from "./format.js";
 const OFF = ["halt", "prove-halt", "cut", "verify-off"];
 const ON = ["admit", "switch-on", "verify-on", "came-back"];
 export const PLANS = { off: OFF, on: ON, cycle: [...OFF, "drain", ...ON], reset: ["reboot", "came-back"] };
+// Where the outlet performs the cycle by itself.
+export const TIMED_CYCLE = [...OFF.slice(0, 2), "admit", "cycle", "verify-off", "switch-on", "verify-on", "came-back"];
 export const STEPS = {
   halt: "asking it to halt",
   "prove-halt": "waiting for its draw to fall",
@@ -16,6 +18,7 @@ export const STEPS = {
   admit: "waiting for room on the rail",
   "switch-on": "switching its feed on",
   "verify-on": "making sure that it is fed",
+  cycle: "its outlet switches it off and on by itself",
   reboot: "asking it to reboot",
   "came-back": "waiting for it to come back",
 };
@@ -55,6 +58,14 @@ function obstacle(node, action) {
   return "";
 }
 
+/** The steps of an operation, as far as they are known beforehand. */
+function planOf(operation) {
+  if (operation.forced !== null) return [];
+  const seen = operation.steps.map((step) => step.name);
+  const early = operation.kind === "cycle" && seen.includes("admit") && !seen.includes("cut");
+  return early ? TIMED_CYCLE : PLANS[operation.kind] ?? [];
+}
+
 function ageText(node) {
   if (node.quality === "ok") return "";
   if (node.power === "off") return "";
@@ -80,7 +91,7 @@ class OperationRow {
     this.#id = operation.id;
     this.root.dataset.testid = `op-${operation.id}`;
     this.root.className = `op ${operation.state}`;
-    const plan = operation.forced === null ? PLANS[operation.kind] ?? [] : [];
+    const plan = planOf(operation);
     const place = plan.indexOf(operation.step);
     const words = STEPS[operation.step] ?? operation.step ?? "";
     let text = `${sentence(operation.kind)}: ${words}`;
@@ -108,6 +119,12 @@ export class NodeView {
   #watts = h("span", { class: "num metered" }); // by the feed's own meter, whatever the node says
   #role = h("span", { class: "muted small role" });
   #lock = h("span", { class: "small muted", text: "protected", hidden: true });
+  #assumed = h("span", {
+    class: "small assumed",
+    text: "assumed",
+    title: "Its outlet cannot be read back: this is what it was last ordered to do.",
+    hidden: true,
+  });
   #locate;
   #buttons = {};
   #operation;
@@ -121,6 +138,7 @@ export class NodeView {
     this.#celsius.dataset.testid = `node-${id}-celsius`;
     this.#watts.dataset.testid = `node-${id}-watts`;
     this.#age.dataset.testid = `node-${id}-age`;
+    this.#assumed.dataset.testid = `node-${id}-assumed`;
     this.#locate = h("button", {
       type: "button",
       class: "locate",
@@ -146,7 +164,7 @@ export class NodeView {
     this.root = h(
       "article",
       { class: "node panel", testid: `node-${id}`, "aria-label": `Node ${id}` },
-      h("div", { class: "node-head" }, h("h3", { text: id }), this.#role, this.#lock, h("span", { class: "spacer" }), this.#pill),
+      h("div", { class: "node-head" }, h("h3", { text: id }), this.#role, this.#lock, h("span", { class: "spacer" }), this.#assumed, this.#pill),
       h("div", { class: "node-load" }, h("span", { class: "small muted", text: "Load" }), this.#bar, this.#load),
       h("div", { class: "node-facts" }, this.#celsius, this.#watts, h("span", { class: "spacer" }), this.#age),
       this.#operation.root,
@@ -154,7 +172,8 @@ export class NodeView {
     );
   }
 
-  /** node: as the service tells it, and in `shownOperation` the operation to show, or null. */
+  /** node: as the service tells it, in `shownOperation` the operation to show, or null, and in
+   * `assumed` whether its outlet's state is only what was ordered last. */
   update(node) {
     this.#state = node;
     const [kind, text] = stateOf(node);
@@ -162,6 +181,7 @@ export class NodeView {
     setText(this.#pill, text);
     setText(this.#role, node.role);
     setHidden(this.#lock, !node.protected);
+    setHidden(this.#assumed, !node.assumed);
     const heard = node.quality === "ok" || node.quality === "stale";
     const load = heard ? node.load : null;
     const celsius = heard ? node.celsius : null;
