@@ -90,17 +90,22 @@ def free_port() -> int:
 
 @contextmanager
 def service(
-    config: Path, folder: Path, module: Sequence[str] = (), environment: Mapping[str, str] = {}
+    config: Path,
+    folder: Path,
+    module: Sequence[str] = (),
+    environment: Mapping[str, str] = {},
+    state: Path | None = None,
 ) -> Iterator[tuple[Child, int]]:
     """``hwctl run --emulate`` of ``config``: its process, and the port that it serves.
 
     :param module: what to run instead of the console script.
+    :param state: its state directory, if that is not to be below ``folder``.
     """
     log = folder / "service.log"
-    state = folder / "state"
+    where = state or folder / "state"
     command = [*(module or hwctl()), "run", "--config", str(config), "--emulate", "--port", "0"]
     own = {"HWCTL_SOCKET": str(folder / "s"), **environment}
-    with running([*command, "--state-dir", str(state)], log, own) as child:
+    with running([*command, "--state-dir", str(where)], log, own) as child:
         until("hwctl", child, log, lambda: said(log, SERVES) is not None)
         yield child, int(said(log, SERVES) or 0)
 

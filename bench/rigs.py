@@ -104,12 +104,18 @@ budget_amps = {amps}
 
 
 def write(
-    nodes: int, folder: Path, *, one_rail_amps: float | None = None, node_keys: str = ""
+    nodes: int,
+    folder: Path,
+    *,
+    one_rail_amps: float | None = None,
+    node_keys: str = "",
+    hosts: bool = True,
 ) -> Path:
     """Write a rig of ``nodes`` nodes.
 
     :param one_rail_amps: all on one rail with this budget; else a rail of 40 A for each rack.
     :param node_keys: lines for each node's table.
+    :param hosts: whether nodes can be asked about their load, and told to halt.
     :returns: its settings file.
     """
     wiring = [_HEAD.format(nodes=nodes, leds=LEDS, capacity=25.0 * nodes)]
@@ -130,7 +136,8 @@ def write(
             )
             + node_keys
         )  # fmt: skip
-        settings.append(_HOST.format(node=node, a=42, b=node // 200, c=node % 200 + 10))
+        if hosts:
+            settings.append(_HOST.format(node=node, a=42, b=node // 200, c=node % 200 + 10))
     (folder / "racks.toml").write_text("".join(wiring))
     config = folder / "racks.hwctl.toml"
     config.write_text("".join(settings))

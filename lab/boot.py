@@ -4,7 +4,8 @@ usage: boot.py --cache FOLDER --out FOLDER --python PYTHON [--limit SECONDS] [--
 
 Without arguments for pytest, each of ``GUESTS`` is booted, all at once; with some, one guest that
 runs just those. Exit status: 0 if all passed, else 1. Results: OUT/*.xml; what each guest printed
-and its kernel's log: OUT/NAME/serial.log and dmesg.log.
+and its kernel's log: OUT/NAME/serial.log and dmesg.log. The guest "reset" has passed if its
+watchdog ended it.
 
 Always TCG: where /dev/kvm exists and cannot run this kernel, QEMU would hang instead of falling
 back. One processor for each guest: with two, whole guests were seen to stand still for ever. No
@@ -23,15 +24,21 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 STORE = "tests/lab/test_lab_store.py"
+RESET = "tests/lab/test_lab_reset.py"
 GUESTS = {
-    "lab": ("tests/lab", f"--ignore={STORE}"),
+    "lab": ("tests/lab", f"--ignore={STORE}", f"--ignore={RESET}"),
     # The tests of the pin factory, which run on a fake everywhere: here on the kernel's simulator.
     # And the slowest test of the lab, for there are two processors.
     "gpio": (
-        *("tests/engine/test_gpio_cdev.py", "tests/engine/test_gpio_chip.py", STORE),
+        *("tests/engine/test_gpio_cdev.py", "tests/engine/test_gpio_chip.py"),
+        *("tests/engine/test_later.py", STORE),
         *("-k", "gpio-sim or test_lab_store"),
     ),
+    # Mostly waits. Its watchdog must end it, so that it has no results of its own.
+    "reset": (RESET, "--exitfirst"),
 }
+WATCHDOG = ("-device", "i6300esb", "-action", "watchdog=poweroff")
+"""Here only the watchdog, or the guest's own power off, ends QEMU: a panic boots it once more."""
 KERNEL_OPTIONS = (
     "console=ttyS0 quiet loglevel=3 panic=-1 nokaslr mitigations=off tsc=reliable "
     "no_timer_check nowatchdog random.trust_cpu=on"
@@ -49,12 +56,13 @@ the driver of the controller."""
 END = b"HWCTL-LAB ended"
 
 
-def command(cache: Path, exchange: Path) -> list[str]:
+def command(cache: Path, exchange: Path, *, guarded: bool) -> list[str]:
     share = "local,security_model=none,multidevs=remap"
     return [
         "qemu-system-x86_64",
         *("-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "1024"),
-        *("-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"),
+        *("-nodefaults", "-display", "none", "-serial", "stdio"),
+        *(WATCHDOG if guarded else ["-no-reboot"]),
         *("-kernel", str(cache / "vmlinux"), "-initrd", str(cache / "initrd.cpio")),
         *("-append", KERNEL_OPTIONS),
         *("-virtfs", f"{share},path=/,mount_tag=hostroot,readonly=on"),
@@ -99,8 +107,11 @@ def guest(name: str, tests: tuple[str, ...], options: argparse.Namespace, *, sho
     (exchange / "arguments").write_text("".join(f"{one}\n" for one in tests))
     started = time.monotonic()
     log = exchange / "serial.log"
-    said = boot(command(options.cache, exchange), log, options.limit, show=show)
+    guarded = RESET in tests
+    said = boot(command(options.cache, exchange, guarded=guarded), log, options.limit, show=show)
     took = time.monotonic() - started
+    if guarded:
+        return was_reset(name, said, took, options)
     status, results = exchange / "status", exchange / "results.xml"
     if END not in said or not status.exists() or not results.exists():
         print(f"guest {name}: not at its end after {took:.0f} s: see {log}", file=sys.stderr)
@@ -110,6 +121,28 @@ def guest(name: str, tests: tuple[str, ...], options: argparse.Namespace, *, sho
         print(said.decode(errors="replace"))
     print(f"guest {name}: {took:.0f} s, status {status.read_text().strip()}")
     return status.read_text() == "0\n"
+
+
+def was_reset(name: str, said: bytes, took: float, options: argparse.Namespace) -> bool:
+    """Judge a guest that its watchdog had to end, and write its results for it."""
+    exchange: Path = options.out / name
+    fault = ""
+    if not (exchange / "lived").exists():
+        fault = "it was not fed, or was reset although it was"
+    elif not (exchange / "hung").exists():
+        fault = "it ended before the service was made to hang"
+    elif END in said or b"Power down" in said:
+        fault = "nobody reset it when the service hung"
+    elif took >= options.limit:
+        fault = f"it was still there after {took:.0f} s"
+    failure = f'<failure message="{fault}: see {name}/serial.log"/>' if fault else ""
+    (options.out / f"{name}.xml").write_text(
+        f'<testsuites><testsuite name="lab" tests="1" failures="{int(bool(fault))}">'
+        f'<testcase classname="{RESET}" name="a head that hangs is reset" time="{took:.1f}">'
+        f"{failure}</testcase></testsuite></testsuites>\n"
+    )
+    print(f"guest {name}: {took:.0f} s, {fault or 'reset by its watchdog, as it should be'}")
+    return not fault
 
 
 def main() -> int:

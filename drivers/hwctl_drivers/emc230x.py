@@ -28,7 +28,7 @@ from pydantic import Field
 from hwctl.model.drivers import Driver, FanSample, I2cBus, I2cOptions
 from hwctl.model.errors import DeviceDataError, DeviceMismatchError
 from hwctl.model.units import Ratio, Rpm
-from hwctl_drivers._hwmon import fans
+from hwctl_drivers._hwmon import EMC2305_STEPS, fans
 
 MAKER = 0x5D
 """EMC2302 data sheet, table 5.1."""
@@ -218,7 +218,7 @@ DRIVER = Driver(
     roles=frozenset({"fan"}),
     options=Emc230xOptions,
     open=Emc230x,
-    kernel=fans(("emc2301", "emc2302", "emc2303", "emc2305"), rpm_min=1000),
+    kernel=fans(("emc2301", "emc2302", "emc2303", "emc2305"), rpm_min=1000, steps=EMC2305_STEPS),
     proof="data sheet values played over a scripted bus; Linux' emc2305 on the same tach count",
     channels=5,
     first_channel=1,

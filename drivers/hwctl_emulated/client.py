@@ -9,26 +9,17 @@ import contextlib
 import hashlib
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from smbus2 import i2c_msg
+from typing import Any
 
 from hwctl.model.errors import BusError, ConfigError, HostError, RequestError
-from hwctl_emulated.i2c import deliver, to_messages
-from hwctl_emulated.spi import BUFSIZ
-from hwctl_emulated.wire import Unpacker, connect, pack
-
-if TYPE_CHECKING:
-    from hwctl_emulated.gpio import Function, Pull, Watcher
+from hwctl_emulated.client_buses import Files, Hid, I2c, Lines, Link, Spi
 
 START_S = 30.0
 STOP_S = 5.0
@@ -55,197 +46,12 @@ class WorldInfo:
     start_wall: float
 
 
-class _Link:
-    """One connection; one order at a time. A lost world is a :class:`BusError` (an OSError)."""
-
-    def __init__(self, state_dir: Path) -> None:
-        self._socket = connect(state_dir)
-        self._unpacker = Unpacker()
-        self._lock = threading.Lock()
-
-    def ask(self, order: dict[str, Any], data: bytes = b"") -> tuple[dict[str, Any], bytes]:
-        """:raises OSError: the bus failed, or the world is gone.
-        :raises RequestError: the world refuses.
-        """
-        with self._lock:
-            try:
-                self._socket.sendall(pack(order, data))
-            except OSError as error:
-                raise _lost() from error
-            answer, blob = self.receive()
-        if "errno" in answer:
-            raise OSError(answer["errno"], answer["text"] or os.strerror(answer["errno"]))
-        if "refused" in answer:
-            refused = answer["refused"]
-            raise RequestError(refused["what"], where=refused["where"], hint=refused["hint"])
-        return answer, blob
-
-    def receive(self) -> tuple[dict[str, Any], bytes]:
-        """The next message. :raises BusError: the world is gone."""
-        while True:
-            try:
-                data = self._socket.recv(1 << 16)
-            except OSError as error:
-                raise _lost() from error
-            if not data:
-                raise _lost()
-            for message in self._unpacker.feed(data):
-                return message
-
-    def close(self) -> None:
-        # A reader blocked in another thread wakes from shutdown, not from close.
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-
-
-def _lost() -> BusError:
-    return BusError(
-        "the emulated world is gone",
-        where="world.sock",
-        hint="start hwctl again; world.log in the state directory tells why it ended",
-    )
-
-
-class _I2c:
-    """One bus, as ``smbus2.SMBus`` offers it."""
-
-    def __init__(self, link: _Link, bus: str) -> None:
-        self._link = link
-        self._bus = bus
-
-    def i2c_rdwr(self, *messages: i2c_msg) -> None:
-        wanted = to_messages(messages)
-        shape = [
-            (address, what, 1) if isinstance(what, int) else (address, len(what), 0)
-            for address, what in wanted
-        ]
-        data = b"".join(what for _address, what in wanted if isinstance(what, bytes))
-        _answer, read = self._link.ask({"op": "i2c", "bus": self._bus, "m": shape}, data)
-        deliver(messages, read)
-
-    def close(self) -> None:
-        self._link.close()
-
-
-class _Spi:
-    """One SPI device: :class:`hwctl.model.drivers.SpiBus`."""
-
-    max_transfer = BUFSIZ
-
-    def __init__(self, link: _Link, bus: str) -> None:
-        self._link = link
-        self._bus = bus
-
-    def configure(self, *, speed_hz: int, mode: int = 0) -> None:
-        self._link.ask({"op": "spi", "bus": self._bus, "hz": speed_hz, "mode": mode})
-
-    def write(self, data: bytes) -> None:
-        self._link.ask({"op": "spi", "bus": self._bus}, bytes(data))
-
-    def close(self) -> None:
-        self._link.close()
-
-
-class _Hid:
-    """One HID device: :class:`hwctl.model.drivers.HidBus`, with the kernel's OSErrors."""
-
-    def __init__(self, link: _Link, bus: str) -> None:
-        self._link = link
-        self._bus = bus
-
-    def get_feature(self, report: int, length: int) -> bytes:
-        return self._ask("get_feature", report, length=length)
-
-    def set_feature(self, report: int, data: bytes) -> None:
-        self._ask("set_feature", report, data)
-
-    def write(self, report: int, data: bytes) -> None:
-        self._ask("write", report, data)
-
-    def close(self) -> None:
-        self._link.close()
-
-    def _ask(self, what: str, report: int, data: bytes = b"", length: int = 0) -> bytes:
-        order = {"op": "hid", "bus": self._bus, "do": what, "a": [report, length]}
-        return self._link.ask(order, data)[1]
-
-
-class _Files:
-    """Files of the kernel: :class:`hwctl.model.drivers.SysfsBus`, with the kernel's OSErrors."""
-
-    def __init__(self, link: _Link, bus: str) -> None:
-        self._link = link
-        self._bus = bus
-
-    def read(self, path: str) -> str:
-        return str(self._ask("read", path))
-
-    def write(self, path: str, text: str) -> None:
-        self._ask("write", path, text.encode())
-
-    def names(self, path: str = "") -> list[str]:
-        return [str(name) for name in self._ask("names", path)]
-
-    def close(self) -> None:
-        self._link.close()
-
-    def _ask(self, what: str, path: str, data: bytes = b"") -> Any:  # noqa: ANN401 - depends
-        order = {"op": "sysfs", "bus": self._bus, "do": what, "path": path}
-        return self._link.ask(order, data)[0]["value"]
-
-
-class _Lines:
-    """The far end's GPIO lines (:class:`hwctl_emulated.pins.Lines`)."""
-
-    def __init__(self, link: _Link, bus: str, another: Callable[[], _Link]) -> None:
-        self._link = link
-        self._bus = bus
-        self._another = another
-
-    def _ask(self, name: str, *arguments: object) -> Any:  # noqa: ANN401 - depends on name
-        order = {"op": "gpio", "bus": self._bus, "do": name, "a": arguments}
-        return self._link.ask(order)[0]["value"]
-
-    def level(self, number: int) -> bool:
-        return bool(self._ask("level", number))
-
-    def function(self, number: int) -> "Function":
-        return "output" if self._ask("function", number) == "output" else "input"
-
-    def set_function(self, number: int, function: "Function") -> None:
-        self._ask("set_function", number, function)
-
-    def drive(self, number: int, level: bool) -> None:
-        self._ask("drive", number, level)
-
-    def pull(self, number: int) -> "Pull":
-        pull: Pull = self._ask("pull", number)
-        return pull
-
-    def set_pull(self, number: int, pull: "Pull") -> None:
-        self._ask("set_pull", number, pull)
-
-    def watch(self, number: int, watcher: "Watcher") -> Callable[[], None]:
-        """Changes come over a connection of their own and are told from a thread of their own."""
-        link = self._another()
-        link.ask({"op": "watch", "bus": self._bus, "line": number})
-
-        def follow() -> None:
-            with contextlib.suppress(BusError):
-                while True:
-                    watcher(link.receive()[0]["level"])
-
-        threading.Thread(target=follow, name=f"world-gpio{number}", daemon=True).start()
-        return link.close
-
-
 class WorldClient:
     """A live world. Each bus object has its own connection and may have its own thread."""
 
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
-        self._links: list[_Link] = []
+        self._links: list[Link] = []
         self._main = self._link()
         hello, _ = self._main.ask({"op": "hello"})
         self.info = WorldInfo(
@@ -268,8 +74,8 @@ class WorldClient:
             (host, port): (near, near_port) for host, port, near, near_port in hello["devices"]
         }
 
-    def _link(self) -> _Link:
-        link = _Link(self._state_dir)
+    def _link(self) -> Link:
+        link = Link(self._state_dir)
         self._links.append(link)
         return link
 
@@ -282,32 +88,32 @@ class WorldClient:
             )
         return bus
 
-    def i2c(self, bus: str) -> _I2c:
+    def i2c(self, bus: str) -> I2c:
         """Offers ``i2c_rdwr(*msgs)`` and ``close()``."""
-        return _I2c(self._link(), self._check(bus))
+        return I2c(self._link(), self._check(bus))
 
     def gpio(self, bus: str) -> Any:  # noqa: ANN401 - gpiozero has no type hints
         """A gpiozero pin factory."""
         from hwctl_emulated.pins import EmulatedFactory  # noqa: PLC0415 - gpiozero is heavy
 
-        lines = _Lines(self._link(), self._check(bus), self._link)
+        lines = Lines(self._link(), self._check(bus), self._link)
         return EmulatedFactory(lines, self._revision)
 
-    def spi(self, bus: str) -> _Spi:
+    def spi(self, bus: str) -> Spi:
         """Offers what :class:`hwctl.model.drivers.SpiBus` asks for, and ``close()``."""
-        return _Spi(self._link(), self._check(bus))
+        return Spi(self._link(), self._check(bus))
 
     def tty(self, bus: str) -> str:
         """The path of the pty behind which a serial or Modbus bus's parts are."""
         return self._ttys[self._check(bus)]
 
-    def hid(self, bus: str) -> _Hid:
+    def hid(self, bus: str) -> Hid:
         """Offers what :class:`hwctl.model.drivers.HidBus` asks for, and ``close()``."""
-        return _Hid(self._link(), self._check(bus))
+        return Hid(self._link(), self._check(bus))
 
-    def sysfs(self, bus: str) -> _Files:
+    def sysfs(self, bus: str) -> Files:
         """Offers what :class:`hwctl.model.drivers.SysfsBus` asks for, and ``close()``."""
-        return _Files(self._link(), self._check(bus))
+        return Files(self._link(), self._check(bus))
 
     async def programs(self, argv: Sequence[str]) -> tuple[int, str]:
         """What a program of an outlet would have done: exit status and output. None is run.

@@ -4,7 +4,7 @@ Source: the README of the ROS 2 package numato_relay (clearpathrobotics), Octobe
 4-channel module answered: each character is echoed, CR ends a command and is echoed as LF CR, then
 come the state, LF CR and ``>``; a relay that is not there gets the prompt alone. ``ver`` and
 ``id get``, eight characters each: github.com/cdleonard/numato_control, test_numato_controller.py,
-and pypi.org/project/numato-usb-relay. Names of relays: pdudaemon, drivers/numatousb.py, which has
+and the package numato-usb-relay. Names of relays: pdudaemon, drivers/numatousb.py, which has
 a small letter on 16 relays where the maker's samples have a capital: either is taken (unverified).
 Relays are off at power-up (unverified).
 """

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from hwctl.config.claims import check_claims
 from hwctl.config.draft import WiringDraft
 from hwctl.config.needs import ring
+from hwctl.config.outlets import check_outlets
 from hwctl.config.problems import Problem, listed, meant, quoted
 from hwctl.config.toml_lines import KeyPath
 
@@ -12,6 +13,7 @@ from hwctl.config.toml_lines import KeyPath
 def check_wiring(draft: WiringDraft) -> Iterator[Problem]:
     """Everything that is wrong between the entries of the wiring file."""
     yield from check_claims(draft)
+    yield from check_outlets(draft)
     yield from _references(draft)
     yield from _channels(draft)
     yield from _feeds(draft)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from hwctl.config.cross import ring_words
 from hwctl.config.draft import SettingsDraft, WiringDraft
 from hwctl.config.needs import needs, ring
+from hwctl.config.outlets import check_woken
 from hwctl.config.problems import Problem, listed, meant, quoted
 from hwctl.config.tls import server_context
 from hwctl.config.toml_lines import KeyPath
@@ -31,6 +32,7 @@ def check_settings(settings: SettingsDraft, wiring: WiringDraft | None) -> Itera
         yield from _hosts(settings, wiring)
         yield from _stages(settings, wiring)
         yield from _meters(settings, wiring)
+        yield from check_woken(settings, wiring)
         yield from _strips(settings, wiring)
 
 

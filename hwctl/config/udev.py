@@ -6,17 +6,28 @@ one from all that are installed, with the groups that the machine has.
 
 Sources     udev(7) and systemd-udevd 252 for the language; liquidctl's 71-liquidctl.rules for
             naming a file so that it is read before 73-seat-late.rules; device classes as
-            /proc/devices lists them
+            /proc/devices lists them; ModemManager's "Common udev tags" (ID_MM_DEVICE_IGNORE and
+            ID_MM_PORT_IGNORE); Linux 6.1 drivers/usb/core/port.c and drivers/pwm/sysfs.c (a hub's
+            ports have no event of their own, and an exported PWM's is a change of its chip)
+
+Files in sysfs that drivers write belong to root, and GROUP and MODE are for device nodes only. So
+`find` hands them over, for each hub, chip or controller that appears, again when it is plugged in
+again. There is no shell in this, and nothing that a device says of itself: the rules put in $sys
+and $devpath only, which are names of the kernel's making, and find gives its finds to chgrp and
+chmod as arguments. (systemd-tmpfiles follows no link that a `*` stands for, as all of
+/sys/bus/usb/devices are; what the unit could run as root before it starts would come too late for
+a hub that is plugged in afterwards.)
 """
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hwctl.config.drivers import own_drivers
 from hwctl.config.generate import DOCS, main
 from hwctl.config.problems import quoted
+from hwctl.config.udev_form import faults
 from hwctl.model.drivers import Driver, UsbId, UsbNode
 from hwctl.model.errors import ConfigError
 
@@ -24,6 +35,7 @@ NAME = "70-hwctl.rules"
 """Before 73-seat-late.rules, which hands devices with the tag `uaccess` to whoever sits there, and
 after 60-serial.rules."""
 FILE = DOCS.parent / "udev" / NAME
+FIND = "/usr/bin/find"
 PORTS_FILE = "/etc/udev/rules.d/71-hwctl-ports.rules"
 """Where the lines of :func:`port_rule` go."""
 GROUP = "hwctl"
@@ -49,6 +61,38 @@ KINDS = (
     Kind("tty", "", "dialout", ("ttyUSB", "ttyACM")),
     Kind("hidraw", "", "plugdev", ("hidraw",)),
 )
+
+WATCHDOGS = (("watchdog", "watchdog[0-9]*"), ("misc", "watchdog"))
+"""Subsystem and name; the first one has both (drivers/watchdog/watchdog_dev.c of Linux 6.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Files in sysfs that drivers write."""
+
+    title: str
+    match: str
+    """Whose: the rule's part that tells it."""
+    subsystem: str
+    group: str
+    """Who has them on Raspberry Pi OS; empty: nobody but root."""
+    depth: int
+    """Folders down from the device to the file, the file included."""
+    files: str
+    """Extended regular expression, of the path from the device on."""
+
+
+WRITTEN = (
+    Written(
+        "ports of hubs", 'SUBSYSTEM=="usb", DRIVER=="hub"', "usb", "",
+        2, "/[^/]+-port[0-9]+/disable",
+    ),
+    Written("hwmon's fans", 'SUBSYSTEM=="hwmon"', "hwmon", "", 1, "/pwm[0-9]+(_enable)?"),
+    Written(
+        "PWM outputs", 'SUBSYSTEM=="pwm"', "pwm", "gpio",
+        2, "/(export|pwm[0-9]+/(period|duty_cycle|polarity|enable))",
+    ),
+)  # fmt: skip
 
 ADAPTERS = (
     # Serial: one port each, so that one name means one node. The ids are those of Debian 12's
@@ -90,11 +134,23 @@ def text(drivers: Iterable[Driver], groups: Mapping[str, str] | None = None) -> 
         for kind in KINDS
         if kind.kernel
     ]
+    parts += [
+        "\n# The head's watchdog, for the service alone",
+        *(_rule(f'SUBSYSTEM=="{subsystem}", KERNEL=="{kernel}"', f'GROUP="{GROUP}", MODE="0660"')
+          for subsystem, kernel in WATCHDOGS),
+    ]  # fmt: skip
+    parts.append(
+        "\n# Files in sysfs that drivers write: no shell, and no names but the kernel's own"
+    )
+    for one in WRITTEN:
+        parts += [f"# {one.title}", _rule(one.match, f'RUN+="{_handed(one, groups)}"')]
+    drivers = list(drivers)
+    own = {usb for driver in drivers for usb in driver.usb}
     for usb in known(drivers):
         kind = _kind(usb.node)
         ids = f'ATTRS{{idVendor}}=="{usb.vendor:04x}", ATTRS{{idProduct}}=="{usb.product:04x}"'
         node = f'SUBSYSTEM=="{kind.subsystem}", SUBSYSTEMS=="usb", {ids}'
-        own = ids.replace("ATTRS", "ATTR")
+        itself = ids.replace("ATTRS", "ATTR")
         parts += [
             f"\n# {usb.name} {usb.vendor:04x}:{usb.product:04x}",
             _rule(node, _given(kind, groups), f'SYMLINK+="hwctl/{usb.name}-%b"'),
@@ -108,10 +164,18 @@ def text(drivers: Iterable[Driver], groups: Mapping[str, str] | None = None) -> 
             ),
             # Asleep, it would miss what it is told.
             _rule(
-                'SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device"', own,
+                'SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device"', itself,
                 'TEST=="power/control", ATTR{power/control}="on"',
             ),
         ]  # fmt: skip
+        if usb in own and usb.node == "tty":
+            # It is no modem. An adapter that anything may sit behind may have one there.
+            parts.append(
+                _rule(
+                    'SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device"', itself,
+                    'ENV{ID_MM_DEVICE_IGNORE}="1"',
+                )
+            )  # fmt: skip
     return "\n".join(parts) + "\n"
 
 
@@ -138,9 +202,11 @@ def port_rule(
             hint="up to 40 lower-case letters, digits, `-` and `_`",
         )
     kind = _kind(node)
+    given = [_given(kind, groups or {}), f'SYMLINK+="hwctl/{name}"']
+    if node == "tty":
+        given.append('ENV{ID_MM_PORT_IGNORE}="1"')  # hwctl's, and so no modem
     return _rule(
-        f'SUBSYSTEM=="{kind.subsystem}", SUBSYSTEMS=="usb", KERNELS=="{port}"',
-        _given(kind, groups or {}), f'SYMLINK+="hwctl/{name}"',
+        f'SUBSYSTEM=="{kind.subsystem}", SUBSYSTEMS=="usb", KERNELS=="{port}"', *given
     )  # fmt: skip
 
 
@@ -164,7 +230,7 @@ def usual_groups(existing: Iterable[str]) -> dict[str, str]:
     So that nobody who has a device today loses it to hwctl.
     """
     existing = set(existing)
-    return {kind.subsystem: kind.group for kind in KINDS if kind.group in existing}
+    return {one.subsystem: one.group for one in (*KINDS, *WRITTEN) if one.group in existing}
 
 
 def _kind(node: UsbNode) -> Kind:
@@ -175,53 +241,18 @@ def _given(kind: Kind, groups: Mapping[str, str]) -> str:
     return f'GROUP="{groups.get(kind.subsystem, GROUP)}", MODE="0660", TAG+="uaccess"'
 
 
+def _handed(what: Written, groups: Mapping[str, str]) -> str:
+    """The program that gives files in sysfs to a group."""
+    group = groups.get(what.subsystem, GROUP)
+    return (
+        f"{FIND} '$sys$devpath' -maxdepth {what.depth} -type f -regextype posix-extended "
+        f"-regex '.*{what.files}' -exec /usr/bin/chgrp {group} {{}} + "
+        f"-exec /usr/bin/chmod g+w {{}} +"
+    )
+
+
 def _rule(*parts: str) -> str:
     return ", ".join(('ACTION!="remove"', *parts))
-
-
-# --- reading rules ---------------------------------------------------------------------------
-
-
-KEYS = {
-    "ACTION": "m", "KERNEL": "m", "KERNELS": "m", "SUBSYSTEM": "m", "SUBSYSTEMS": "m", "TEST": "m",
-    "ATTRS": "m{", "ATTR": "ma{", "ENV": "m{", "IMPORT": "a{", "SYMLINK": "a", "GROUP": "a",
-    "MODE": "a", "TAG": "a",
-}  # fmt: skip
-"""The keys that our rules use: m, they match; a, they assign; {, they take an attribute."""
-_TOKEN = re.compile(r'([A-Z]+)(\{[\w/]+\})?(==|!=|\+=|=)"([^"\\]*)"')
-
-
-def faults(rules: str) -> Iterator[str]:
-    """What is wrong with the form of the rules; systemd 252 has no `udevadm verify`."""
-    for number, line in enumerate(rules.splitlines(), start=1):
-        if not line or line.startswith("#"):
-            continue
-        assigns, parent, kernel = False, False, False
-        for token in line.split(", "):
-            found = _TOKEN.fullmatch(token)
-            if not found:
-                yield f"{number}: {token!r} is not KEY, operator, quoted value"
-                continue
-            key, attribute, operator, _ = found.groups()
-            use = KEYS.get(key)
-            matches = operator in ("==", "!=")
-            assigns |= not matches
-            parent |= key == "SUBSYSTEMS"
-            kernel |= key in ("SUBSYSTEM", "SUBSYSTEMS")
-            if use is None:
-                yield f"{number}: {key} is not a key of ours"
-            elif ("{" in use) != bool(attribute):
-                yield f"{number}: {key} is with an attribute where it takes none, or without"
-            elif ("m" if matches else "a") not in use:
-                yield f"{number}: {key} cannot stand with {operator}"
-            if key == "ATTRS" and not parent:
-                yield f"{number}: ATTRS before SUBSYSTEMS: any parent could match"
-        if not line.startswith('ACTION!="remove", '):
-            yield f"{number}: is carried out on removal too"
-        if not assigns:
-            yield f"{number}: assigns nothing"
-        if not kernel:
-            yield f"{number}: names no SUBSYSTEM"
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -28,15 +28,16 @@ from hwctl.engine.operations import Desk, Done, Target
 from hwctl.engine.outlets import Says
 from hwctl.engine.power_facts import SHUTDOWN
 from hwctl.engine.senses import Senses, drive_key, gauge_key, load_key, outlet_key
+from hwctl.engine.uevents import Uevent
 from hwctl.engine.workers import BusWorker, Health, Report
-from hwctl.engine.writer import Writer
+from hwctl.engine.writer import LINGER_S, Writer
 from hwctl.model.drivers import LoadSample, Net
 from hwctl.model.errors import HwctlError, JournalUnavailableError, RequestError
 from hwctl.model.readings import Quality
 from hwctl.model.rig import Os
 from hwctl.model.units import Ratio
 from hwctl.policy import charge, cooling, lighting, presence, shutdown
-from hwctl.policy.operation import Action, Limits
+from hwctl.policy.operation import SWITCHING, Action, Limits
 
 log = logging.getLogger("hwctl")
 
@@ -70,6 +71,8 @@ class Engine(Commands):
         self.journal = journal
         self.senses = Senses()
         self._failing: dict[str, str] = {}
+        self._awaited: frozenset[str] = frozenset()
+        """Readings of outlets that are just being switched."""
         self._driven: dict[str, tuple[float, float]] = {}
         self.writer = Writer()
         self.audit_record = Audit(
@@ -80,14 +83,14 @@ class Engine(Commands):
         )
         self.desk = Desk(clock, journal, self.writer, self._order, self._emit)
         self.workers, self._bus_of = assembly.make_workers(
-            loaded, buses, clock, net, self.senses.put, self._on_health
+            loaded, buses, clock, net, self._heard, self._on_health
         )
         for fan in self.wiring.fan:
             # The first thing a bus does is to make sure that air moves.
             self._drive(fan, self.settings.cooling.safe_duty)
         hosts = assembly.make_hosts(loaded, net)
         self.net_devices = [one for one in self._bus_of.values() if isinstance(one, NetDevice)]
-        self.network = Network(hosts, self.net_devices, clock, self.senses.put, self._on_health)
+        self.network = Network(hosts, self.net_devices, clock, self._heard, self._on_health)
         self.strips = assembly.make_strips(loaded, buses, clock, self._on_health)
         self.addresses = {
             node: getattr(host.load.options, "url", None) if host.load else None
@@ -209,8 +212,9 @@ class Engine(Commands):
             due = max(due + period, now)
             # A board that waits for another's inrush does not wait for the next tick, too.
             until = min(due, power_facts.next_release(self, now))
-            self._wake.wait(max(0.0, until - self.clock.now()) / self.clock.speed)
-            self._wake.clear()
+            if self._wake.wait(max(0.0, until - self.clock.now()) / self.clock.speed):
+                time.sleep(LINGER_S)
+                self._wake.clear()
 
     def tick(self) -> None:
         """Everything once: senses, policies, orders, snapshot."""
@@ -338,6 +342,11 @@ class Engine(Commands):
         return None if outlet is None else self._on[outlet]
 
     def _step_operations(self, now: float) -> None:
+        self._awaited = frozenset(
+            outlet_key(op.outlet)
+            for op in self.desk.under_way()
+            if op.outlet is not None and op.step in SWITCHING
+        )
         for op in self.desk.step(
             lambda op: power_facts.facts(self, op, now),
             self.limits,
@@ -458,7 +467,6 @@ class Engine(Commands):
             assembly.switcher(action, outlet.channel, self._known(outlet.device), wanted),
             partial(self._switched, outlet_id, action, done),
         )  # fmt: skip
-        worker.poll_soon(outlet.device)
 
     def _known(self, device: str) -> dict[int, bool]:
         """What its channels were last ordered to be."""
@@ -478,6 +486,13 @@ class Engine(Commands):
             late = action.off_s + power_facts.DEVICE_S if action.verb == "cycle" else 0.0
             power_facts.expect_inrush(self, outlet, late + power_facts.CONTACT_S)
         done(error)
+        self._wake.set()
+
+    def _heard(self, report: Report) -> None:
+        """From any thread. What an operation waits for does not wait for the next tick."""
+        self.senses.put(report)
+        if report.key in self._awaited:
+            self._wake.set()
 
     # --- events, health, memory --------------------------------------------------------------
 
@@ -489,6 +504,16 @@ class Engine(Commands):
 
     def _write_event(self, at: float, kind: str, subject: str, text: str, severity: str) -> None:
         self.journal.event(at, kind, subject, text, severity, {})
+
+    def hear(self, event: Uevent) -> None:
+        """What the kernel tells of its devices; from any thread."""
+        for worker in self.workers.values():
+            worker.hear(event)
+
+    def lacks(self, what: str, error: HwctlError) -> None:
+        """Something beside the devices that the settings ask for does not work: an event, and one
+        of the problems."""
+        self._on_health(Health(what, error))
 
     def _on_health(self, health: Health) -> None:
         """A device or a node failed, or works again; from any thread, once each time."""

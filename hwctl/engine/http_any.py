@@ -42,11 +42,13 @@ async def send(request: HttpRequest, address: tuple[str, int], most: int) -> Htt
                     body = await _body(answer, most, where)
             return HttpAnswer(answer.status_code, body, dict(answer.headers))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise HostError(
+        failure = HostError(
             f"no whole answer: {str(error) or type(error).__name__}",
             where=where,
             hint="is it on, and is this its address?",
-        ) from error
+        )
+        failure.undelivered = isinstance(error, httpx.ConnectError | httpx.InvalidURL)
+        raise failure from error
 
 
 async def _body(answer: httpx.Response, most: int, where: str) -> bytes:

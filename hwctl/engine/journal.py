@@ -46,7 +46,7 @@ KEPT_IN_MEMORY = 2000
 KEPT_ON_DISK = 50_000
 """Events, and commands; at a few hundred bytes each this stays under 20 MB."""
 
-_ENGINE_TIMES = ("expires", "entered", "ordered", "quiet_since", "switched_on")
+_ENGINE_TIMES = ("expires", "entered", "ordered", "quiet_since", "switched", "switched_on")
 
 
 def _op_to_json(op: Op) -> str:

@@ -121,6 +121,8 @@ class NetDevice:
                 self._report(Report(self.name, order.key, self._clock.now(), error=error))
             if order.done is not None:
                 order.done(error)
+            # What came of it is looked at, at once.
+            self._make_due()
 
     async def _do(self, key: str, job: Job) -> HwctlError | None:
         value: Any = None

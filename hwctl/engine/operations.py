@@ -348,7 +348,7 @@ class Desk:
             undelivered = error is not None and error.undelivered
             if intent is not None:
                 self._writer.submit(lambda: self._write_outcome(intent, said))
-            self.outcome(op.id, Outcome(action.step, said, undelivered))
+            self.outcome(op.id, Outcome(action.step, said, undelivered, self._clock.now()))
 
         self._order(action, done)
 

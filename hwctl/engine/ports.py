@@ -273,7 +273,8 @@ class SysfsFolder:
     def _error(self, error: Exception, path: str) -> HwctlError:
         number = error.errno if isinstance(error, OSError) else None
         full = self._root / path
-        if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTDIR):
+        # The last one, where a chip does not answer the kernel's own driver.
+        if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTDIR, errno.EREMOTEIO):
             return DeviceNotFoundError(
                 f"there is no {full}",
                 where=self._name,

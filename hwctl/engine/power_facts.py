@@ -84,8 +84,8 @@ def rail_load(engine: "Engine", rail: str, now: float) -> admission.RailLoad:
     """What a rail carries, and what is promised to boards that are just coming on.
 
     A board whose inrush may not be over counts as that, or as what its meter says if that is more:
-    never as both. What the gauge of the supply sees beyond the nodes' feeds (strips, what is not
-    metered) is added as it was when no inrush was under way.
+    never as both. Where strips hang on the rail, too, what the gauge of the supply sees beyond the
+    nodes' feeds is added, as it was when no inrush was under way.
     """
     drawn = reserved = measured = 0.0
     quiet = True
@@ -118,10 +118,11 @@ def rail_load(engine: "Engine", rail: str, now: float) -> admission.RailLoad:
         drawn += amps
         measured += amps
     entry = engine.wiring.rail[rail]
-    view = engine.charge_views.get(entry.supply)
-    rails = sum(1 for r in engine.wiring.rail.values() if r.supply == entry.supply)
-    if quiet and view is not None and view.amps is not None and rails == 1:
-        engine.other_amps[rail] = max(0.0, abs(view.amps) - measured)
+    if any(strip.rail == rail for strip in engine.wiring.strip.values()):
+        view = engine.charge_views.get(entry.supply)
+        rails = sum(1 for r in engine.wiring.rail.values() if r.supply == entry.supply)
+        if quiet and view is not None and view.amps is not None and rails == 1:
+            engine.other_amps[rail] = max(0.0, abs(view.amps) - measured)
     return admission.RailLoad(entry.budget_amps, drawn + engine.other_amps.get(rail, 0.0), reserved)
 
 

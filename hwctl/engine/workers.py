@@ -74,7 +74,12 @@ class Order:
 def put_order(orders: dict[str, Order], order: Order) -> None:
     """A newer order under the same key takes the place of one that has not begun: the older one's
     ``done`` is then called with no error, since what it wanted is no longer wanted."""
-    replaced = orders.pop(order.key, None)
+    replaced = orders.get(order.key)
+    if replaced is not None and replaced.due > float("-inf"):
+        # What goes on with an order that has begun (a button that is held down) must come.
+        orders[f"{order.key} (begun)"] = orders.pop(order.key)
+        replaced = None
+    orders.pop(order.key, None)
     orders[order.key] = order
     if replaced is not None and replaced.done is not None:
         replaced.done(None)
@@ -88,6 +93,8 @@ class _Device:
     failed: bool = False
     retry_s: float = FIRST_RETRY_S
     retry_at: float = float("-inf")
+    ready_at: float = float("-inf")
+    """Not polled before."""
     last_error: HwctlError | None = field(default=None)
     folder: Any = None
     """In sysfs, a :class:`~hwctl.model.drivers.SysfsBus`, while it is reached through the kernel's
@@ -254,6 +261,8 @@ class BusWorker:
             self._report(Report(order.device, order.key, self._clock.now(), error=error))
             if order.done is not None:
                 order.done(error)
+            self._devices[order.device].retry_at = float("-inf")
+            self._make_due(order.device)
             return
         self._worked(order.device)
         if isinstance(value, Later):
@@ -265,6 +274,8 @@ class BusWorker:
         self._report(Report(order.device, order.key, self._clock.now(), value))
         if order.done is not None:
             order.done(None)
+        # What came of it is looked at, at once.
+        self._make_due(order.device)
 
     def _poll(self, poll: Poll) -> None:
         entry = self._devices[poll.device]
@@ -273,9 +284,12 @@ class BusWorker:
         fresh = entry.opened is None
         try:
             device = self._device(poll.device)
+            now = self._clock.now()
             if fresh:
-                # A converter that was just set up has measured nothing yet.
-                poll.due = self._clock.now() + pace(self._clock, SETTLE_S)
+                # A converter that was just set up has measured nothing yet, on no channel.
+                entry.ready_at = now + pace(self._clock, SETTLE_S)
+            if now < entry.ready_at:
+                poll.due = entry.ready_at
                 return
             value = poll.job(device)
         except (DeviceError, BusError) as error:
@@ -299,7 +313,7 @@ class BusWorker:
         if self._opened is None:
             self._opened = self._buses.open(self.name, self._wiring)
         device = entry.driver.open(self._opened, entry.options)
-        folder = None
+        folder: Any = None
         try:
             device.probe()
         except DeviceBusyError as error:

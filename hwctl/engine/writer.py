@@ -4,8 +4,12 @@ The tick never waits for a disk: it hands its intents over and goes on.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
+
+LINGER_S = 0.001
+"""Before a job: whoever handed it over is just answering a request, and that comes first."""
 
 Job = Callable[[], object]
 
@@ -36,4 +40,6 @@ class Writer:
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
+            if self._jobs.empty():
+                time.sleep(LINGER_S)
             job()

@@ -136,6 +136,18 @@ class ServiceSettings(Strict):
         description="PEM, relative to this file; with `tls_key` the port speaks TLS",
     )
     tls_key: str | None = Field(default=None, description="PEM without a passphrase")
+    watchdog: str | None = Field(
+        default=None,
+        pattern=r"^/dev/watchdog[0-9]*$",
+        description="the head's own, e.g. /dev/watchdog: it resets the head when no tick is "
+        "completed any more; fed by nobody else then",
+    )
+    watchdog_s: int = Field(
+        default=60,
+        ge=5,
+        le=3600,
+        description="for so long; a restart of hwctl after a crash has to fit in; untuned",
+    )
 
     def tls_files(self, settings: Path) -> tuple[Path, Path] | None:
         """Certificate and key, where both are named.

@@ -95,5 +95,5 @@ def _unknown(name: str, wiring: Wiring) -> UnknownTargetError:
     known = list(wiring.node)
     shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
     return UnknownTargetError(
-        f"there is no node `{name[:64]}`", hint=f"there are: {shown or 'none'}"
+        f"there is no node {name[:64]!r}", hint=f"there are: {shown or 'none'}"
     )

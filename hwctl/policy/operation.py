@@ -72,6 +72,8 @@ TIMED: dict[tuple[str, bool], tuple[Step, ...]] = {
 }
 """The same where the outlet performs the cycle by itself."""
 
+SWITCHING = frozenset({Step.CUT, Step.CYCLE, Step.VERIFY_OFF, Step.SWITCH_ON, Step.VERIFY_ON})
+"""Steps that wait for what an outlet does or says."""
 _CANCELLABLE = frozenset({Step.HALT, Step.PROVE_HALT, Step.ADMIT, Step.REBOOT})
 
 
@@ -99,6 +101,8 @@ class Outcome:
     error: str | None = None
     undelivered: bool = False
     """The device was not reached at all, so that it has certainly not switched."""
+    at: float | None = None
+    """When, on the engine's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,8 @@ class Op:
     ordered: float | None = None
     """When the step's action was ordered."""
     outcome: Outcome | None = None
+    switched: float | None = None
+    """When the order of the step before was carried out."""
     quiet_since: float | None = None
     asked: float | None = None
     """When the node was asked to halt, by this process: halts are timed from here."""
@@ -252,6 +258,7 @@ def enter(op: Op, to: Step, now: float, wall: float, note: str = "") -> Op:
         entered=now,
         ordered=None,
         outcome=None,
+        switched=op.outcome.at if op.outcome is not None and op.outcome.error is None else None,
         quiet_since=None,
         steps=(*_close(op.steps, wall, note), StepRecord(to, wall)),
     )

@@ -311,7 +311,8 @@ def _verify(
     waited = now - op.entered
     if facts.assumed:
         return _assume(op, now, wall, facts, limits, on=on), None
-    seen = facts.seen_since(op.entered)
+    since = op.switched if op.switched is not None else op.entered
+    seen = facts.seen_since(since)
     if seen is not on and op.timed and not on and waited > limits.verify_s and facts.can_be_seen:
         return go_on(op, now, wall, "it was not seen off; its boot will tell"), None
     if seen is not on:
@@ -323,7 +324,7 @@ def _verify(
     watts = facts.draw
     if not on and watts is not None:
         # The read-back is that of a coil or a pin; the current shows what the contact does.
-        newer = facts.watts.taken > op.entered
+        newer = facts.watts.taken > since
         if waited <= limits.verify_s and (not newer or watts > DEAD_WATTS):
             return op, None
         if newer and watts > DEAD_WATTS:

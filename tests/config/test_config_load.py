@@ -242,7 +242,8 @@ SETTINGS_ROWS = {
     "a value for a table": (
         ("[service]\nport = 8470\n", "service = 3\n"),
         "`service` is a whole number, must be a table",
-        "allowed: a table of `host`, `port`, `names`, `tls_cert` and `tls_key`",
+        "allowed: a table of `host`, `port`, `names`, `tls_cert`, `tls_key`, `watchdog` and "
+        "`watchdog_s`",
     ),
     "above the range": (
         ("port = 8470", "port = 99999"),
@@ -257,7 +258,8 @@ SETTINGS_ROWS = {
     "unknown key": (
         ("port = 8470", "prot = 8470"),
         "unknown key `prot` in [service]",
-        "did you mean `port`? allowed: `host`, `port`, `names`, `tls_cert`, `tls_key`",
+        "did you mean `port`? allowed: `host`, `port`, `names`, `tls_cert`, `tls_key`, `watchdog`, "
+        "`watchdog_s`",
     ),
     "a point out of range": (
         ("[70.0, 0.8]", "[70.0, 8]"),

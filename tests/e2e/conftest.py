@@ -55,19 +55,21 @@ class Service:
         assert old in text, old
         self.write(text.replace(old, new))
 
-    def start(self, *, speed: float = 1.0, scenario: str = "steady", seed: int = 1) -> "Service":
+    def start(
+        self, *words: str, speed: float = 1.0, scenario: str = "steady", seed: int = 1
+    ) -> "Service":
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [
                     str(HWCTL), "run", "--config", str(self.config), "--emulate", "--port", "0",
                     "--speed", str(speed), "--seed", str(seed), "--scenario", scenario,
-                    "--state-dir", str(self.state),
+                    "--state-dir", str(self.state), *words,
                 ],
                 stdout=subprocess.PIPE, stderr=log, text=True, env=self.env,
             )  # fmt: skip
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            if match := re.search(r"at (http://\S+)", line):
+            if match := re.search(r"at (https?://\S+)", line):
                 self.url = match[1].split("/?")[0]
             if match := re.search(r"key=(\S+)", line):
                 self.key = match[1]

@@ -72,10 +72,10 @@ class Site:
 def make_site(stand_in: ModuleType, tmp_path: Path) -> Iterator[Callable[..., Site]]:
     made: list[Site] = []
 
-    def make(rig=None, **options) -> Site:
+    def make(rig=None, *, service=None, **options) -> Site:
         folder = tmp_path / str(len(made))
         folder.mkdir()
-        made.append(Site(stand_in.StandIn(rig), folder, **options))
+        made.append(Site(service or stand_in.StandIn(rig), folder, **options))
         return made[-1]
 
     yield make

@@ -281,6 +281,11 @@ class StandIn:
     def audit(self, after: int = 0, limit: int = 200) -> Sequence[AuditEntry]:
         return [one for one in self.audited if one.id > after][-limit:]
 
+    def _known(self, kind: str, name: str) -> None:
+        states: Sequence[Any] = getattr(self._rig, f"{kind}s")
+        if name not in [one.id for one in states]:
+            raise UnknownTargetError(f"no {kind} {name}", where=name, hint="hwctl status")
+
     def set_operation(self, operation: str, **fields: object) -> None:
         changed = replace(self.operation(operation), **fields)
         self._operations[operation] = changed
@@ -304,12 +309,14 @@ class StandIn:
         return self.operation(operation)
 
     def locate(self, node: str, active: bool, *, by: str, origin: str = "") -> None:
+        self._known("node", node)
         self.calls.append(("locate", node, active, by))
         self.change_node(node, locate=active)
 
     def fan(
         self, fan: str, *, mode: str, duty: float, for_s: float, by: str, origin: str = ""
     ) -> None:
+        self._known("fan", fan)
         self.calls.append(("fan", fan, mode, duty, for_s, by))
         self.change(
             fans=tuple(
@@ -323,6 +330,7 @@ class StandIn:
     def strip(
         self, strip: str, *, mode: str | None, brightness: float | None, by: str, origin: str = ""
     ) -> None:
+        self._known("strip", strip)
         self.calls.append(("strip", strip, mode, brightness, by))
 
     def strip_modes(self) -> Sequence[str]:

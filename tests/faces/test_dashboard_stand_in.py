@@ -401,6 +401,6 @@ def test_the_page_knows_the_steps_of_the_policy(page):
 
 def test_the_documentation_renders_every_path(page, site):
     page.page.goto(site.server.url + "/docs")
-    page.page.get_by_text("/api/v1/nodes/{node}/power").wait_for()
+    page.page.get_by_text("/api/v1/nodes/{id}/power").wait_for()
     assert page.page.locator("details").count() > 25
     assert page.page.locator("#Rig table tr").count() > 10

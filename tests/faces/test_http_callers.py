@@ -343,6 +343,33 @@ def test_a_write_must_come_from_this_origin(site, origin):
     assert site.service.calls == []
 
 
+@pytest.mark.parametrize(
+    ("headers", "by", "why"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, "unknown", "another site"),
+        ({"Origin": "http://evil.example"}, "unknown", "another site"),
+        ({"Host": "evil.example"}, "unknown", "by that name"),
+        ({"Authorization": "Bearer hwctl_00_wrong"}, "unknown", "token is wrong"),
+        ({}, "anonymous", "needs a token"),
+        ({"scope": "read"}, "token:read-0", "needs the scope power"),
+        ({"scope": "power", "node": "pi2"}, "token:power-0", "reaches only pi2"),
+    ],
+)
+def test_who_is_turned_away_is_recorded_once(site, headers, by, why):
+    token = None
+    if "scope" in headers:
+        token = site.token(headers["scope"], *([headers["node"]] if "node" in headers else []))
+        headers = {}
+    with site.client(token, **headers) as client:
+        refused = client.request(POWER[0], POWER[1], json=POWER[2])
+        client.get("/api/v1/rig")
+    assert refused.status_code in (401, 403, 421)
+    ((what, who, origin, said),) = site.service.away
+    assert (what, who, origin) == (f"{POWER[0]} {POWER[1]}", by, "127.0.0.1")
+    assert why in said
+    assert site.service.calls == []
+
+
 def test_our_own_page_may_write_and_a_link_may_open_it(site):
     with site.client() as client:
         client.get(f"/?key={site.key.mint()}")

@@ -99,7 +99,7 @@ def test_a_body_that_never_ends_is_not_waited_for():
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "headers": [(b"host", b"localhost")], "state": {}}
-    asyncio.run(Guard(app, hosts=(), body_s=0.01)(scope, receive, send))
+    asyncio.run(Guard(app, hosts=(), turned_away=print, body_s=0.01)(scope, receive, send))
     assert sent[0]["status"] == 408
     assert json.loads(sent[1]["body"])["type"] == "/docs/errors#body-too-slow"
 

@@ -171,3 +171,63 @@ def test_an_idempotency_key_that_cannot_be_kept_is_refused(site, key):
         answer = client.post("/api/v1/nodes/pi1/power", json={"action": "off"})
     assert answer.status_code == 422
     assert site.service.calls == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/api/v1/nodes/pi9/power", {"action": "off"}),
+        ("POST", "/api/v1/power", {"action": "off", "nodes": ["pi1", "pi9"]}),
+        ("PUT", "/api/v1/nodes/pi9/locate", {"active": True}),
+        ("PUT", "/api/v1/fans/none", {"mode": "auto"}),
+        ("PUT", "/api/v1/strips/none", {"mode": "off"}),
+        ("DELETE", "/api/v1/operations/none", None),
+    ],
+)
+@pytest.mark.parametrize("limited", [False, True])
+def test_what_is_not_there_is_for_the_engine_to_refuse_and_to_record(
+    site, method, path, body, limited
+):
+    """A token that reaches only some nodes is told no more than that."""
+    token = site.token("admin", *(["pi1"] if limited else []))
+    with site.client(token) as client:
+        answer = client.request(method, path, json=body)
+    assert answer.status_code in ((403, 404) if limited else (404,))
+    assert site.service.calls == []
+
+
+def test_several_nodes_are_begun_together(site):
+    with site.client(site.token("power")) as client:
+        answer = client.post(
+            "/api/v1/power",
+            json={"action": "off", "nodes": ["pi1", "pi2"], "reason": "night"},
+            headers={"Idempotency-Key": "k"},
+        )
+    assert answer.status_code == 202
+    assert [one["target"] for one in answer.json()] == ["pi1", "pi2"]
+    assert [call[1:6] for call in site.service.calls] == [
+        ("pi1", "off", False, "night", "token:power-0"),
+        ("pi2", "off", False, "night", "token:power-0"),
+    ]
+
+
+def test_a_token_for_one_node_does_not_reach_a_group_with_others(site):
+    with site.client(site.token("power", "pi1")) as client:
+        own = client.post("/api/v1/power", json={"action": "off", "nodes": ["pi1"]})
+        more = client.post("/api/v1/power", json={"action": "off", "nodes": ["all"]})
+    assert (own.status_code, more.status_code) == (202, 403)
+    assert len(site.service.calls) == 1
+    assert [(what, by) for what, by, _, _ in site.service.away] == [
+        ("POST /api/v1/power", "token:power-0")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "where"),
+    [([], "body.nodes"), ("pi1", "body.nodes"), (["pi 1"], "body.nodes.0"), ([""], "body.nodes.0")],
+)
+def test_nodes_are_a_list_of_names(site, nodes, where):
+    with site.local() as client:
+        answer = client.post("/api/v1/power", json={"action": "off", "nodes": nodes})
+    assert answer.status_code == 422
+    assert answer.json()["where"] == where

@@ -42,7 +42,7 @@ class Head:
         self.in_step = True
         self.taken = set()
         self.faults = {}
-        """URL -> what keeps it from being read."""
+        """URL, name, or host and port -> what keeps it from being read, resolved or reached."""
         self.packages = {}
 
     def put(self, path, text="", mode=0o644, group=None):
@@ -52,6 +52,11 @@ class Head:
         file.chmod(mode)
         if group is not None:
             os.chown(file, -1, group)
+
+    def link(self, path, to):
+        file = self.root / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.symlink_to(to)
 
     def drop(self, path):
         (self.root / path.lstrip("/")).unlink()
@@ -65,6 +70,8 @@ class Head:
                 clock_in_step=lambda: self.in_step,
                 port_taken=lambda host, port: port in self.taken,
                 page_fault=lambda url: self.faults.get(url, ""),
+                name_fault=lambda name: self.faults.get(name, ""),
+                link_fault=lambda host, port: self.faults.get(f"{host}:{port}", ""),
                 package_version=self.packages.get,
                 kernel=self.chips,
             ),

@@ -74,8 +74,10 @@ def test_installed_twice_and_undone_leaves_what_was(bare):
     assert commands.ran == []
     assert installer.apply(plan) == []
     assert [words[0] for words in commands.ran] == [
-        "systemd-sysusers", "systemd-tmpfiles", "systemctl", "udevadm", "udevadm", "systemctl",
+        "systemd-sysusers", "systemd-tmpfiles", "systemctl", "udevadm", "udevadm", "udevadm",
+        "systemctl",
     ]  # fmt: skip
+    assert ("udevadm", "trigger", "--property-match=DRIVER=hub") in commands.ran
     assert commands.ran[0] == ("systemd-sysusers", "/etc/sysusers.d/hwctl.conf")
     assert commands.ran[-1] == ("systemctl", "daemon-reload")
 

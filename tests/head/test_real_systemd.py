@@ -116,6 +116,8 @@ def test_it_starts_in_its_cage_and_answers(story):
     assert "Seccomp: 2" in told
     assert not re.search(r"^Uid: 0", told, re.MULTILINE)
     assert "The football" in told
+    assert "/sys ro\n" in told
+    assert "/sys/devices/system rw\n" in told, "what ReadWritePaths names can be written"
     assert told.endswith("quiet\n"), told
 
 

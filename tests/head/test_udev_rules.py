@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -58,6 +59,31 @@ def test_every_rule_is_well_formed():
             'ACTION!="remove", SUBSYSTEM=="tty", ATTRS{idVendor}=="1a86", GROUP="x"',
             "any parent could match",
         ),
+        (
+            'ACTION!="remove", SUBSYSTEM=="usb", DRIVER="hub", TAG+="x"',
+            "DRIVER cannot stand with =",
+        ),
+        (
+            'ACTION!="remove", SUBSYSTEM=="usb", RUN="/usr/bin/find $sys$devpath"',
+            "takes away what other rules run",
+        ),
+        (
+            'ACTION!="remove", SUBSYSTEM=="usb", RUN+="/bin/sh -c \'chgrp x $sys$devpath/*\'"',
+            "RUN starts /bin/sh",
+        ),
+        ('ACTION!="remove", SUBSYSTEM=="usb", RUN+="find $sys$devpath"', "RUN starts find"),
+        (
+            'ACTION!="remove", SUBSYSTEM=="usb", RUN+="/usr/bin/find $attr{product}"',
+            "given $attr{product}, which may be text from outside",
+        ),
+        (
+            'ACTION!="remove", SUBSYSTEM=="usb", RUN+="/usr/bin/find /sys/%s{serial}"',
+            "given %s{serial}",
+        ),
+        (
+            'ACTION!="remove", SUBSYSTEM=="usb", RUN+="/usr/bin/find $env{ID_MODEL}"',
+            "$env{ID_MODEL}",
+        ),
     ],
 )
 def test_the_lexer_sees_what_is_wrong(line, fault):
@@ -81,12 +107,71 @@ def test_a_driver_s_own_usb_device_is_given_and_kept_awake():
 def test_nobody_loses_a_device_to_hwctl():
     groups = udev.usual_groups(["root", "i2c", "dialout", "audio"])
     assert groups == {"i2c-dev": "i2c", "tty": "dialout"}
+    assert udev.usual_groups(["gpio"]) == {"gpio": "gpio", "pwm": "gpio"}
     text = udev.text([], groups)
     assert list(udev.faults(text)) == []
     for line in lines(text):
         if "GROUP=" in line:
             wanted = "i2c" if '"i2c-dev"' in line else "dialout" if '"tty"' in line else "hwctl"
             assert f'GROUP="{wanted}"' in line
+
+
+def test_modemmanager_is_kept_from_what_is_surely_no_modem():
+    text = udev.text(own_drivers())
+    ignored = [line for line in lines(text) if "ID_MM_DEVICE_IGNORE" in line]
+    assert {re.search(r'idVendor}=="(\w+)"', line)[1] for line in ignored} == {"2a19"}
+    assert 'ENV{ID_MM_PORT_IGNORE}="1"' in udev.port_rule("1-1.2", "relay0")
+    assert "ID_MM" not in udev.port_rule("1-1.2", "relay0", "hidraw")
+
+
+@pytest.mark.parametrize(
+    ("tree", "subsystem", "group", "given"),
+    [
+        (
+            ["1-1-port1/disable", "1-1-port12/disable", "1-1-port1/power/disable",
+             "1-1-port1/connect_type", "bInterfaceNumber"],
+            "usb", "hwctl", {"1-1-port1/disable", "1-1-port12/disable"},
+        ),
+        (
+            ["pwm1", "pwm2_enable", "pwm1_freq", "fan1_input", "name", "power/pwm1"],
+            "hwmon", "hwctl", {"pwm1", "pwm2_enable"},
+        ),
+        (
+            ["export", "unexport", "npwm", "pwm0/period", "pwm11/duty_cycle", "pwm0/polarity",
+             "pwm0/enable", "pwm0/capture", "pwm0/power/control"],
+            "pwm", "gpio",
+            {"export", "pwm0/period", "pwm11/duty_cycle", "pwm0/polarity", "pwm0/enable"},
+        ),
+    ],
+)  # fmt: skip
+def test_files_in_sysfs_are_handed_over_and_no_others(tmp_path, tree, subsystem, group, given):
+    """By the rule's own program, its words split as udevd splits them; a space is no end of one."""
+    device = tmp_path / "devices" / "a bus" / "x"
+    for name in tree:
+        file = device / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(0o644)
+    # What a link leads to is somebody else's.
+    (tmp_path / "pwm1").touch(0o644)
+    (device / "device").symlink_to(tmp_path)
+    (rule,) = [
+        line
+        for line in lines(udev.text([], udev.usual_groups(["gpio"])))
+        if f'SUBSYSTEM=="{subsystem}"' in line and "RUN+=" in line
+    ]
+    command = re.search(r'RUN\+="([^"]*)"', rule)[1]
+    assert f"/usr/bin/chgrp {group} " in command
+    words = command.replace("$sys", str(tmp_path)).replace("$devpath", "/devices/a bus/x")
+    own = next(Path(tmp_path).iterdir()).stat().st_gid
+    words = [str(own) if word == group else word for word in shlex.split(words)]
+    subprocess.run(words, check=True)
+    changed = {
+        str(file.relative_to(device))
+        for file in device.rglob("*")
+        if file.is_file() and file.stat().st_mode & 0o020
+    }
+    assert changed == given
+    assert not (tmp_path / "pwm1").stat().st_mode & 0o020
 
 
 def test_a_board_without_a_serial_number_is_named_by_its_port():
@@ -137,6 +222,14 @@ echo "== links"
 cd /dev && find hwctl -type l -printf '%p %l\\n'
 echo "== nodes"
 stat -c '%n %G %a' ttyUSB0 i2c-7
+echo "== handed"
+export SYSTEMD_LOG_LEVEL=info
+for device in $3; do
+    # As udevd does: the words of RUN, and no shell.
+    udevadm test --action=bind "/sys$device" 2>/dev/null | sed -n "s/^run: '\\(.*\\)'$/\\1/p" |
+        while IFS= read -r line; do printf '%s\\n' "$line" | xargs env; done
+done
+cd /sys/devices && find . -type f -perm -020 -printf '%P %g %m\\n' | sort
 echo "== power"
 cat /sys/devices/platform/xhci/usb1/1-1/1-1.2/power/control
 """
@@ -185,13 +278,23 @@ def told(tmp_path):
     tiny = usb_device(sys, "1-1.3", "0403", "c631", serial="A../../b 1")
     i2c = f"{tiny}/1-1.3:1.0/i2c-7/i2c-dev/i2c-7"
     sysfs_device(sys, i2c, "i2c-dev", "MAJOR=89\nMINOR=7\nDEVNAME=i2c-7\n", dev="89:7")
+    ports = f"{hub}/1-0:1.0"
+    files = {"usb1-port1__disable": 0, "usb1-port2__disable": 0, "usb1-port1__connect_type": "x"}
+    sysfs_device(sys, ports, "usb", "DEVTYPE=usb_interface\nDRIVER=hub\n", **files)
+    (sys / "bus/usb/drivers/hub").mkdir(parents=True)
+    (sys / ports[1:] / "driver").symlink_to(
+        os.path.relpath(sys / "bus/usb/drivers/hub", sys / ports[1:])
+    )
+    fan = "/devices/platform/fan/hwmon/hwmon3"
+    sysfs_device(sys, fan, "hwmon", pwm1=0, pwm1_enable=1, fan1_input=900)
     (tmp_path / "group").write_text(Path("/etc/group").read_text() + "hwctl:x:64123:\n")
     rules = tmp_path / "rules"
     rules.mkdir()
     shutil.copy(FILE, rules)
     (rules / "71-hwctl-ports.rules").write_text(udev.port_rule("1-1.2", "relay0") + "\n")
     done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", INSIDE, "sh", tmp_path, f"{TTY} {clone} {i2c}"],
+        ["unshare", "--mount", "sh", "-c", INSIDE, "sh", tmp_path, f"{TTY} {clone} {i2c}",
+         f"{ports} {fan}"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -225,3 +328,12 @@ def test_udevd_gives_the_nodes_and_names_that_stay(told):
 
 def test_udevd_keeps_the_adapter_awake(told):
     assert part(told, "power")[0].startswith("on")
+
+
+def test_udevd_hands_files_in_sysfs_to_the_group(told):
+    assert part(told, "handed") == [
+        "platform/fan/hwmon/hwmon3/pwm1 hwctl 664",
+        "platform/fan/hwmon/hwmon3/pwm1_enable hwctl 664",
+        "platform/xhci/usb1/1-0:1.0/usb1-port1/disable hwctl 664",
+        "platform/xhci/usb1/1-0:1.0/usb1-port2/disable hwctl 664",
+    ]

@@ -42,8 +42,17 @@ def analyze(tmp_path, text, *words):
     )
 
 
+OPENED = {
+    "devices": ["char-ttyAMA", "/dev/serial0"],
+    "folders": ["/sys/devices/platform/scb/fd500000.pcie/pci0000:00/0000:00:00.0/0000:01:00.0"],
+    "watchdog": "/dev/watchdog0",
+}
+
+
 # Without groups and devices of its own it is another unit: both are judged.
-@pytest.mark.parametrize("changes", [{}, {"groups": [], "classes": ["i2c"], "last_words": []}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"groups": [], "classes": ["i2c"], "last_words": []}, OPENED]
+)
 def test_systemd_has_nothing_to_say_against_it(tmp_path, changes):
     done = analyze(tmp_path, football(**changes), "verify")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -54,9 +63,10 @@ def test_the_judge_is_awake(tmp_path):
     assert "ProtectClocks" in done.stderr
 
 
-def test_it_exposes_little(tmp_path):
+@pytest.mark.parametrize("changes", [{}, OPENED])
+def test_it_exposes_little(tmp_path, changes):
     words = ("security", "--offline=true", f"--threshold={MOST_EXPOSED}", "--no-pager")
-    done = analyze(tmp_path, football(), *words)
+    done = analyze(tmp_path, football(**changes), *words)
     assert done.returncode == 0, done.stdout
     assert "Overall exposure level" in done.stdout
     bare = "[Service]\nExecStart=/bin/true\n"
@@ -69,6 +79,10 @@ def test_every_placeholder_is_filled_and_no_empty_one_leaves_a_line():
     assert "SupplementaryGroups" not in bare
     assert "DeviceAllow" not in bare
     assert "ExecStopPost" not in bare
+    assert "ReadWritePaths" not in bare
+    told = football(**OPENED).splitlines()
+    assert f"ReadWritePaths=-{OPENED['folders'][0]}" in told
+    assert {"DeviceAllow=char-ttyAMA rw", "DeviceAllow=/dev/serial0 rw"} <= set(told)
 
 
 def test_what_is_promised_stands_in_it():

@@ -63,14 +63,14 @@ def test_a_node_called_all_is_a_node():
 
 
 UNKNOWN = {
-    "a node": ("pi99", "there is no node `pi99`", "there are: pi0, pi1, "),
-    "within a range": ("pi[10-13]", "there is no node `pi12`", "there are: "),
-    "zeros that are not there": ("pi[01-02]", "there is no node `pi01`", "there are: "),
-    "zeros that are missing": ("r1-n[8-9]", "there is no node `r1-n8`", "there are: "),
+    "a node": ("pi99", "there is no node 'pi99'", "there are: pi0, pi1, "),
+    "within a range": ("pi[10-13]", "there is no node 'pi12'", "there are: "),
+    "zeros that are not there": ("pi[01-02]", "there is no node 'pi01'", "there are: "),
+    "zeros that are missing": ("r1-n[8-9]", "there is no node 'r1-n8'", "there are: "),
     "a group": ("@racks", "there is no group @racks", "there are: compute, half, mixed_1, "),
     "a nameless group": ("@", "there is no group @", "there are: "),
-    "a long one": ("x" * 500, f"there is no node `{'x' * 64}`", "there are: "),
-    "capitals": ("PI1", "there is no node `PI1`", "there are: "),
+    "a long one": ("x" * 500, f"there is no node '{'x' * 64}'", "there are: "),
+    "capitals": ("PI1", "there is no node 'PI1'", "there are: "),
 }
 
 

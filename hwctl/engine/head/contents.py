@@ -3,12 +3,14 @@
 import json
 import re
 import sys
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
 from hwctl.config.drivers import loadable
 from hwctl.config.load import Loaded
-from hwctl.config.udev import KINDS, NAME, device_classes, text, usual_groups
+from hwctl.config.udev import KINDS, NAME, WRITTEN, device_classes, text, usual_groups
+from hwctl.engine.head import opened
 from hwctl.engine.head.basics import (
     DROP_IN,
     STORE_SURVIVES,
@@ -28,7 +30,7 @@ TMPFILES = "/etc/tmpfiles.d/hwctl.conf"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 RULES = f"/etc/udev/rules.d/{NAME}"
 MODULES = "/etc/modules-load.d/hwctl.conf"
-MODULE_NAMES = ("i2c-dev", "spidev", "usbserial", "cdc-acm")
+MODULE_NAMES = ("i2c-dev", "spidev", "usbserial", "cdc-acm", "hid")
 """A device class must be there when the service starts, for the unit names it."""
 
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - not used, but refused
@@ -53,6 +55,7 @@ def system_files(machine: Machine, hwctl: Path, config: str, rig: Loaded | None)
         )
     drivers = loadable()
     groups = usual_groups(machine.groups())
+    classes = device_classes(drivers)
     found = {
         SYSUSERS: _template("sysusers.conf"),
         TMPFILES: _template("tmpfiles.conf"),
@@ -61,9 +64,14 @@ def system_files(machine: Machine, hwctl: Path, config: str, rig: Loaded | None)
         UNIT_PATH: unit(
             hwctl=str(hwctl),
             config=config,
-            groups=[kind.group for kind in KINDS if kind.subsystem in groups],
-            classes=device_classes(drivers),
+            groups=list(
+                dict.fromkeys(one.group for one in (*KINDS, *WRITTEN) if one.subsystem in groups)
+            ),
+            classes=classes,
             last_words=last_words(rig),
+            devices=opened.devices(machine, rig, classes) if rig else [],
+            folders=opened.folders(machine, rig) if rig else [],
+            watchdog=rig.settings.service.watchdog if rig else None,
         ),
     }
     if (systemd_version(machine) or 0) >= STORE_SURVIVES:
@@ -72,15 +80,26 @@ def system_files(machine: Machine, hwctl: Path, config: str, rig: Loaded | None)
 
 
 def unit(
-    *, hwctl: str, config: str, groups: list[str], classes: list[str], last_words: list[str]
+    *,
+    hwctl: str,
+    config: str,
+    groups: list[str],
+    classes: list[str],
+    last_words: list[str],
+    devices: Sequence[str] = (),
+    folders: Sequence[str] = (),
+    watchdog: str | None = None,
 ) -> str:
     """hwctl.service."""
+    # The watchdog by its node: its class in /proc/devices has no other use, or too many (misc).
+    allowed = [*(f"char-{name}" for name in classes), *devices, *([watchdog] if watchdog else [])]
     return _filled(
         _template("hwctl.service"),
         HWCTL=hwctl,
         CONFIG=config,
         GROUPS=f"SupplementaryGroups={' '.join(groups)}" if groups else "",
-        DEVICES="\n".join(f"DeviceAllow=char-{name} rw" for name in classes),
+        DEVICES="\n".join(f"DeviceAllow={device} rw" for device in allowed),
+        FOLDERS="\n".join(f"ReadWritePaths=-{folder}" for folder in folders),
         STOP="\n".join(last_words),
     )
 

@@ -22,11 +22,19 @@ def access(machine: Machine, subject: str, path: str, users: Sequence[Who]) -> F
     shut = [user.name for user in users if not user.may(node)]
     if not shut:
         return ok(subject, f"{owner}: open to {' and '.join(user.name for user in users)}")
-    # The rules give the node to a group, the unit puts the service into it: one command.
-    person = next((name for name in shut if name != "hwctl"), None)
-    closed = stat.S_IMODE(node.st_mode) & 0o060 != 0o060 or group == "root"
-    command = INSTALL if person is None or closed else f"sudo usermod -aG {group} {person}"
+    command = let_in(group, shut, given=stat.S_IMODE(node.st_mode) & 0o060 == 0o060)
     return missing(subject, f"{owner}: closed to {' and '.join(shut)}", command)
+
+
+def let_in(group: str, shut: Sequence[str], *, given: bool) -> str:
+    """The command that opens a file to those who are shut out.
+
+    :param given: whether its group may do what they are to do.
+    """
+    # The rules give it to a group, the unit puts the service into that: one command.
+    person = next((name for name in shut if name != "hwctl"), None)
+    closed = not given or group == "root"
+    return INSTALL if person is None or closed else f"sudo usermod -aG {group} {person}"
 
 
 def check_devices(
@@ -92,8 +100,12 @@ def _make(machine: Machine, path: str) -> str:
         if is_pi(machine) or machine.exists(CONFIG_TXT[0]):
             return add_to_config_txt(machine, "dtparam=spi=on")
         return "sudo modprobe spidev   # and a device-tree node that names it"
-    if path.startswith("/dev/hwctl/"):
+    if path.startswith(("/dev/hwctl/", "/dev/ttyUSB", "/dev/ttyACM", "/dev/hidraw")):
         return "ls -l /dev/hwctl /dev/serial/by-path   # is it plugged in?"
+    if path.startswith(("/dev/serial", "/dev/ttyAMA", "/dev/ttyS")) and is_pi(machine):
+        if machine.exists("/usr/bin/raspi-config"):
+            return "sudo raspi-config nonint do_serial_hw 0 && sudo reboot"
+        return add_to_config_txt(machine, "enable_uart=1")
     return shlex.join(["ls", "-l", path.rpartition("/")[0] or "/dev"])
 
 

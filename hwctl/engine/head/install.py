@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from hwctl.config.udev import KINDS
+from hwctl.config.udev import KINDS, WRITTEN
 from hwctl.engine.head import contents
 from hwctl.engine.head.basics import DROP_IN, UNIT
 from hwctl.engine.head.machine import Machine
@@ -211,7 +211,10 @@ class Installer:
     def _reloads(self, touched: set[str]) -> Iterator[tuple[str, ...]]:
         if contents.RULES in touched:
             yield ("udevadm", "control", "--reload")
-            yield ("udevadm", "trigger", *(f"--subsystem-match={one.subsystem}" for one in KINDS))
+            kinds = [one.subsystem for one in (*KINDS, *WRITTEN) if one.subsystem != "usb"]
+            yield ("udevadm", "trigger", *(f"--subsystem-match={one}" for one in kinds))
+            # Of USB hubs only: what else is on USB is not to hear of it.
+            yield ("udevadm", "trigger", "--property-match=DRIVER=hub")
         if touched & {contents.UNIT_PATH, DROP_IN}:
             yield ("systemctl", "daemon-reload")
 

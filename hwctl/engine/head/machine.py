@@ -39,14 +39,19 @@ class Who:
 
     def may(self, node: os.stat_result) -> bool:
         """Whether the mode bits let the user read and write."""
+        return self._may(node, stat.S_IROTH | stat.S_IWOTH)
+
+    def may_write(self, node: os.stat_result) -> bool:
+        """Whether the mode bits let the user write; some files in sysfs cannot be read."""
+        return self._may(node, stat.S_IWOTH)
+
+    def _may(self, node: os.stat_result, wanted: int) -> bool:
         if self.uid == 0:
             return True
         if node.st_uid == self.uid:
-            wanted = stat.S_IRUSR | stat.S_IWUSR
+            wanted <<= 6
         elif node.st_gid in self.gids:
-            wanted = stat.S_IRGRP | stat.S_IWGRP
-        else:
-            wanted = stat.S_IROTH | stat.S_IWOTH
+            wanted <<= 3
         return node.st_mode & wanted == wanted
 
 
@@ -87,6 +92,24 @@ def page_fault(url: str) -> str:
     return "" if status == http.HTTPStatus.OK else f"status {status}"
 
 
+def name_fault(name: str) -> str:
+    """What keeps a host's name from being resolved; empty if nothing does."""
+    try:
+        socket.getaddrinfo(name, None)
+    except (OSError, UnicodeError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return ""
+
+
+def link_fault(host: str, port: int) -> str:
+    """What keeps a TCP connection from being made; empty if nothing does."""
+    try:
+        with socket.create_connection((host, port), timeout=ANSWER_S):
+            return ""
+    except (OSError, UnicodeError) as error:
+        return getattr(error, "strerror", None) or str(error)
+
+
 def package_version(name: str) -> str | None:
     """Of an installed Python package."""
     try:
@@ -112,6 +135,8 @@ class Machine:
     clock_in_step: Callable[[], bool | None] = clock_in_step
     port_taken: Callable[[str, int], bool] = port_taken
     page_fault: Callable[[str], str] = page_fault
+    name_fault: Callable[[str], str] = name_fault
+    link_fault: Callable[[str, int], str] = link_fault
     package_version: Callable[[str], str | None] = package_version
     kernel: Kernel = field(default_factory=LinuxKernel)
 
@@ -154,6 +179,14 @@ class Machine:
                 found.update(self.at(folder).glob(pattern))
         ordered = sorted(found, key=lambda path: (len(path.name), path.name))
         return ["/" + str(path.relative_to(self.root)) for path in ordered]
+
+    def real(self, path: str | Path) -> str | None:
+        """Where the links in an absolute path lead; ``None`` if it is not there, or not here."""
+        try:
+            place = self.at(path).resolve(strict=True)
+            return "/" + str(place.relative_to(self.root.resolve()))
+        except (OSError, ValueError, RuntimeError):
+            return None
 
     def stat(self, path: str | Path) -> os.stat_result | None:
         try:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from hwctl.config.load import Loaded
+from hwctl.engine.head.basics import INSTALL
 from hwctl.engine.head.devices import access, bufsiz, raise_bufsiz
 from hwctl.engine.head.findings import Finding, missing, ok, warning
 from hwctl.engine.head.machine import Machine, Who
-from hwctl.engine.head.service_state import active
-from hwctl.model.errors import DeviceDataError
+from hwctl.engine.head.opened import lines
+from hwctl.engine.head.ports import PORT_KINDS, check_grabbers, check_port
+from hwctl.engine.head.reach import check_reach
+from hwctl.engine.head.service_state import active, unit_path
+from hwctl.engine.head.sysfs import check_sysfs
+from hwctl.model.errors import ConfigError, DeviceDataError
 
 AT_ONCE = 64
 """Nodes that are asked at the same time."""
@@ -26,13 +32,42 @@ def check_rig(machine: Machine, users: Sequence[Who], rig: Loaded) -> Iterator[F
         subject = f"bus {name}"
         if bus.kind == "gpio":
             yield _gpio(machine, users, subject, bus.path)
-        else:
+        elif bus.kind in PORT_KINDS:
+            yield from check_port(machine, users, name, bus)
+        elif bus.kind != "sysfs":
             yield access(machine, subject, bus.path, users)
+    yield from check_grabbers(machine, rig)
+    yield from check_sysfs(machine, users, rig)
+    yield from check_reach(machine, rig)
+    yield from _unit(machine, rig)
     yield from _strips(machine, rig)
     yield from _last_word(machine, rig)
     yield from _ssh(machine, rig)
     yield from _pages(machine, rig)
+    if rig.settings.service.watchdog is not None:
+        yield access(machine, "watchdog", rig.settings.service.watchdog, users)
     yield _port(machine, rig)
+
+
+def _unit(machine: Machine, rig: Loaded) -> Iterator[Finding]:
+    """Whether the unit that is installed opens what this rig needs."""
+    path = unit_path(machine)
+    text = (machine.text(path) if path else None) or ""
+    if not text:
+        return
+    classes = re.findall(r"^DeviceAllow=char-(\S+)", text, re.MULTILINE)
+    try:
+        wanted = lines(machine, rig, classes)
+    except ConfigError as error:
+        yield missing(error.where, error.what, f"hwctl check CONFIG   # {error.hint}")
+        return
+    there = text.splitlines()
+    lacking = [line for line in wanted if line not in there]
+    if lacking:
+        # It was made for another rig, or before a hub or a chip was there.
+        yield missing("unit for this rig", f"{path} lacks {lacking[0]}", INSTALL)
+    elif wanted:
+        yield ok("unit for this rig", f"{path} opens what it needs")
 
 
 def _gpio(machine: Machine, users: Sequence[Who], subject: str, wanted: str) -> Finding:

@@ -60,7 +60,11 @@ def create_app(
     add_streams(app, service, hub, cache)
     add_pages(app, door)
     add_error_handlers(app)
-    app.add_middleware(Guard, hosts=hosts)
+
+    def turned_away(what: str, origin: str, why: str) -> None:
+        service.turned_away(what=what[:200], by="unknown", origin=origin, why=why)
+
+    app.add_middleware(Guard, hosts=hosts, turned_away=turned_away)
     app.openapi = lambda: _once(app)  # type: ignore[method-assign]
     return app
 

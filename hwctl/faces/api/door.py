@@ -97,6 +97,21 @@ class Caller:
         """``by`` of one who was let in to command."""
         return self.by or "anonymous"
 
+    def must_have(self, scope: str, where: str) -> None:
+        """:raises UnauthorisedError: nothing that lets them in was carried.
+        :raises MissingScopeError: what was carried does not include ``scope``.
+        """
+        if scope in self.scopes:
+            return
+        if self.by is None:
+            what = "reading from another machine" if scope == "read" else "this"
+            raise UnauthorisedError(f"{what} needs a token", where=where, hint=_SIGN_IN)
+        raise MissingScopeError(
+            f"this needs the scope {scope}; {self.by} has {', '.join(sorted(self.scopes))}",
+            where=where,
+            hint=f"hwctl token create NAME --scope {scope}",
+        )
+
     def must_reach(self, node: str | None) -> None:
         """:raises MissingScopeError: the grant is limited to other nodes.
 
@@ -149,22 +164,15 @@ class Door:
         :raises UnauthorisedError: nothing, or something wrong, was carried.
         :raises MissingScopeError: what was carried does not include ``scope``.
         """
-        caller = replace(await self.identify(connection), origin=origin_of(connection))
-        if scope in caller.scopes:
-            return caller
-        if caller.by is None:
-            what = "reading from another machine" if scope == "read" else "this"
-            raise UnauthorisedError(
-                f"{what} needs a token", where=connection.url.path, hint=_SIGN_IN
-            )
-        raise MissingScopeError(
-            f"this needs the scope {scope}; {caller.by} has {', '.join(sorted(caller.scopes))}",
-            where=connection.url.path,
-            hint=f"hwctl token create NAME --scope {scope}",
-        )
+        caller = await self.identify(connection)
+        caller.must_have(scope, connection.url.path)
+        return caller
 
     async def identify(self, connection: HTTPConnection) -> Caller:
         """Who it is. :raises UnauthorisedError: a token was carried, and it is wrong."""
+        return replace(await self._identify(connection), origin=origin_of(connection))
+
+    async def _identify(self, connection: HTTPConnection) -> Caller:
         authorization = connection.headers.get("authorization")
         if authorization is not None:
             scheme, _, token = authorization.partition(" ")

@@ -5,13 +5,14 @@ Pure ASGI: a body is read here, up to its limit, so that nothing behind it can b
 
 import asyncio
 import ipaddress
-from collections.abc import Collection, MutableMapping
+from collections.abc import Callable, Collection, MutableMapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hwctl.faces.api.door import UNIX_PEER
+from hwctl.faces.api.door import UNIX_PEER, origin_of
 from hwctl.faces.api.problems import (
     SECURITY_HEADERS,
     BodyTooLargeError,
@@ -34,11 +35,21 @@ class Guard:
     """The outermost layer of ours.
 
     :param hosts: names, beside addresses and loopback's, by which this machine may be called.
+    :param turned_away: told of each write that is refused for where it comes from: method and
+        path, origin, reason.
     :param body_s: how long a body may take to arrive.
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str], body_s: float = BODY_S) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Collection[str],
+        turned_away: Callable[[str, str, str], None],
+        body_s: float = BODY_S,
+    ) -> None:
         self._app = app
+        self._turned_away = turned_away
         self._body_s = body_s
         self._hosts = frozenset(name.lower().rstrip(".") for name in hosts) | _LOCAL_NAMES
 
@@ -58,6 +69,9 @@ class Guard:
             if scope["method"] not in _SAFE:
                 receive = await _whole_body(headers, receive, self._body_s)
         except HwctlError as error:
+            if isinstance(error, CrossSiteError | WrongHostError) and scope["method"] not in _SAFE:
+                what = f"{scope['method']} {scope['path']}"
+                self._turned_away(what, origin_of(HTTPConnection(scope)), str(error))
             await problem(error)(scope, receive, send)
             return
         except _Gone:

@@ -28,8 +28,20 @@ def add_pages(app: FastAPI, door: Door) -> None:
             return Response(status_code=304, headers=headers)
         return Response(asset.body, status, headers, asset.media_type)
 
+    html = {"content": {"text/html": {"schema": {"type": "string"}}}}
+
     @app.get(
-        "/", response_class=Response, openapi_extra=OPEN, summary="The dashboard", tags=["pages"]
+        "/",
+        responses={
+            200: {"description": "The page", **html},
+            303: {"description": "Signed in by the key: the same page without it"},
+            304: {"description": "As it was"},
+            401: {"description": "The key is wrong or used up: the page that says so", **html},
+        },
+        response_class=Response,
+        openapi_extra=OPEN,
+        summary="The dashboard",
+        tags=["pages"],
     )
     async def dashboard(
         request: Request,

@@ -222,7 +222,11 @@ def _add_collection(app: FastAPI, service: RigService, name: str) -> None:
     async def some(
         only: Annotated[
             str | None,
-            Query(max_length=2000, description="ids, ranges (pi[1-3]), groups (@compute), commas"),
+            Query(
+                min_length=1,
+                max_length=2000,
+                description="ids, ranges (pi[1-3]), groups (@compute), commas",
+            ),
         ] = None,
     ) -> Response:
         documents = collection_document(service.rig(), name)

@@ -42,8 +42,9 @@ class GuardedRoute(APIRoute):
             door: Door = request.app.state.door
             by = "unknown"
             try:
-                caller = request.state.caller = await door.admit(request, scope)
+                caller = request.state.caller = await door.identify(request)
                 by = caller.name
+                caller.must_have(scope, request.url.path)
                 return await handler(request)
             except (UnauthorisedError, MissingScopeError) as error:
                 if scope != "read":

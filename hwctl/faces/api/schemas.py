@@ -176,6 +176,14 @@ def _schema(hint: Any) -> Schema:  # noqa: ANN401 - type hints have no common ty
     raise TypeError(f"no schema for {hint}")
 
 
+def _sendable(schema: Schema) -> Schema:
+    """A parameter that may be left out: no caller can send a null in a header or a query."""
+    kept = [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]
+    if len(kept) != 1:
+        return schema
+    return {**kept[0], **{key: value for key, value in schema.items() if key != "anyOf"}}
+
+
 def describe(app: FastAPI) -> Schema:
     """The whole OpenAPI document, true to what is served."""
     document = get_openapi(
@@ -198,6 +206,8 @@ def describe(app: FastAPI) -> Schema:
     }
     for operations in document["paths"].values():
         for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                parameter["schema"] = _sendable(parameter["schema"])
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = refused
             if operation.get("x-scope", "read") not in ("read", "none"):

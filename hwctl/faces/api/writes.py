@@ -1,5 +1,9 @@
-"""What can be ordered. Every route needs a scope; the rules are the engine's."""
+"""What can be ordered. Every route needs a scope; the rules are the engine's.
 
+Whether a target is there is the engine's to say, too: what it refuses, it records.
+"""
+
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from fastapi import FastAPI, Header, Path, Request, Response
@@ -10,8 +14,10 @@ from hwctl.faces.api.documents import operation_document, part_document, shutdow
 from hwctl.faces.api.problems import InvalidRequestError
 from hwctl.faces.api.routes import CONFIG, POWER, caller_of, find, json_answer
 from hwctl.faces.api.schemas import answer
+from hwctl.model.errors import RequestError, UnknownTargetError
 
-Id = Annotated[str, Path(max_length=200)]
+Id = Annotated[str, Path(alias="id", max_length=200)]
+OperationId = Annotated[str, Path(max_length=200)]
 Reason = Annotated[
     str,
     Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", description="kept in the journal"),
@@ -84,7 +90,7 @@ def add_writes(app: FastAPI, service: RigService) -> None:
     """Add the routes that change something."""
 
     @app.post(
-        "/api/v1/nodes/{node}/power",
+        "/api/v1/nodes/{id}/power",
         status_code=202,
         responses=answer("Operation", status=202, says="Begun; Location is where to watch it"),
         response_class=Response,
@@ -96,7 +102,6 @@ def add_writes(app: FastAPI, service: RigService) -> None:
         request: Request, node: Id, body: PowerBody, idempotency_key: IdempotencyKey = None
     ) -> Response:
         caller = caller_of(request)
-        find("node", service.rig().nodes, node)
         caller.must_reach(node)
         operation = service.power(
             node,
@@ -126,7 +131,7 @@ def add_writes(app: FastAPI, service: RigService) -> None:
         request: Request, body: ManyBody, idempotency_key: IdempotencyKey = None
     ) -> Response:
         caller = caller_of(request)
-        for node in service.nodes_meant(body.nodes):
+        for node in _nodes_meant(service, body.nodes):
             caller.must_reach(node)
         operations = service.power_many(
             body.nodes,
@@ -147,15 +152,15 @@ def add_writes(app: FastAPI, service: RigService) -> None:
         summary="Cancel an operation where it still can",
         tags=["operations"],
     )
-    async def cancel(request: Request, operation_id: Id) -> Response:
+    async def cancel(request: Request, operation_id: OperationId) -> Response:
         caller = caller_of(request)
-        caller.must_reach(service.operation(operation_id).target)
+        caller.must_reach(_target_of(service, operation_id))
         return json_answer(
             operation_document(service.cancel(operation_id, by=caller.name, origin=caller.origin))
         )
 
     @app.put(
-        "/api/v1/nodes/{node}/locate",
+        "/api/v1/nodes/{id}/locate",
         responses=answer("Node"),
         response_class=Response,
         openapi_extra=POWER,
@@ -164,7 +169,6 @@ def add_writes(app: FastAPI, service: RigService) -> None:
     )
     async def locate(request: Request, node: Id, body: LocateBody) -> Response:
         caller = caller_of(request)
-        find("node", service.rig().nodes, node)
         caller.must_reach(node)
         service.locate(node, body.active, by=caller.name, origin=caller.origin)
         document = part_document("nodes", find("node", service.rig().nodes, node))
@@ -172,7 +176,7 @@ def add_writes(app: FastAPI, service: RigService) -> None:
         return json_answer(document | {"locate": body.active})
 
     @app.put(
-        "/api/v1/fans/{fan}",
+        "/api/v1/fans/{id}",
         responses=answer("Fan", says="As it was before the order took effect"),
         response_class=Response,
         openapi_extra=CONFIG,
@@ -182,7 +186,6 @@ def add_writes(app: FastAPI, service: RigService) -> None:
     async def set_fan(request: Request, fan: Id, body: FanBody) -> Response:
         caller = caller_of(request)
         caller.must_reach(None)
-        find("fan", service.rig().fans, fan)
         wanted = body.root
         if isinstance(wanted, FanManual):
             service.fan(
@@ -195,7 +198,7 @@ def add_writes(app: FastAPI, service: RigService) -> None:
         return json_answer(document | {"mode": wanted.mode})
 
     @app.put(
-        "/api/v1/strips/{strip}",
+        "/api/v1/strips/{id}",
         responses=answer("Strip"),
         response_class=Response,
         openapi_extra=CONFIG,
@@ -205,7 +208,6 @@ def add_writes(app: FastAPI, service: RigService) -> None:
     async def set_strip(request: Request, strip: Id, body: StripBody) -> Response:
         caller = caller_of(request)
         caller.must_reach(None)
-        find("strip", service.rig().strips, strip)
         modes = list(service.strip_modes())
         if body.mode is None and body.brightness is None:
             raise _fault("body", "`mode` or `brightness` is needed")
@@ -251,6 +253,22 @@ def add_writes(app: FastAPI, service: RigService) -> None:
         caller.must_reach(None)
         service.shutdown_cancel(by=caller.name, origin=caller.origin)
         return json_answer(shutdown_document(service.rig().shutdown))
+
+
+def _nodes_meant(service: RigService, wanted: list[str]) -> Sequence[str]:
+    """None if there is something wrong with it: the command itself says what, and records it."""
+    try:
+        return service.nodes_meant(wanted)
+    except RequestError:
+        return ()
+
+
+def _target_of(service: RigService, operation: str) -> str | None:
+    """``None`` if there is no such operation: that is for the command itself to say."""
+    try:
+        return service.operation(operation).target
+    except UnknownTargetError:
+        return None
 
 
 def _fault(where: str, what: str) -> InvalidRequestError:

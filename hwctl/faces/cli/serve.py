@@ -25,11 +25,14 @@ from hwctl.engine.journal import open_journal
 from hwctl.engine.net import RealNet
 from hwctl.engine.notify import Notifier
 from hwctl.engine.places import socket_path, state_dir
+from hwctl.engine.uevents import Uevents
+from hwctl.engine.watchdog import Watchdog
 from hwctl.model.drivers import Net
 from hwctl.model.errors import BusError, HwctlError
+from hwctl.model.settings import ServiceSettings
 
 FEED_EVERY_S = 1.0
-"""Real seconds between two portions for systemd's watchdog, at the least."""
+"""Real seconds between two portions for a watchdog, at the least."""
 SWITCH_S = 0.0005
 """For so long a tick waits for a thread that answers requests, several times over. With Python's
 own 5 ms ticks were later, and answers came no faster (`make bench`, tick_delay_p99_8_clients)."""
@@ -114,9 +117,12 @@ def serve(
         log.error("the journal was unreadable; it was kept as %s", journal.set_aside)
     # The engine first: air moves before the first page can be served.
     engine.start()
+    beside = [] if emulate else _on_real_head(engine, loaded.settings.service)
     try:
         return _with_faces(engine, loaded, ground, notifier, host, port, tls, stop)
     finally:
+        for end in beside:
+            end()
         engine.stop()
         if ground.world is not None:
             ground.world.stop()
@@ -181,18 +187,41 @@ def _with_faces(
     return 0
 
 
+def _on_real_head(engine: Engine, service: ServiceSettings) -> list[Callable[[], None]]:
+    """What an emulated rig has not: the kernel's news, and the head's watchdog.
+
+    :returns: what ends them, to be called before the engine is stopped.
+    """
+    news = Uevents(engine.hear)
+    news.start()
+    if service.watchdog is None:
+        return [news.stop]
+    try:
+        watchdog = Watchdog(service.watchdog, service.watchdog_s)
+    except HwctlError as error:
+        # Air and a shutdown in order are worth more than a watchdog: it runs without one.
+        engine.lacks("watchdog", error)
+        return [news.stop]
+    return [engine.subscribe(_portions(watchdog.feed)), watchdog.close, news.stop]
+
+
 def _feeder(notifier: Notifier) -> Callable[[], None]:
-    """What the tick calls when it has completed: nothing else feeds the watchdog."""
+    """Feeds systemd's watchdog."""
+    return _portions(lambda: notifier.send("WATCHDOG=1"))
+
+
+def _portions(feed: Callable[[], object]) -> Callable[[], None]:
+    """What the tick calls when it has completed: nothing else feeds a watchdog."""
     fed = float("-inf")
 
-    def feed() -> None:
+    def portion() -> None:
         nonlocal fed
         now = time.monotonic()
         if now - fed >= FEED_EVERY_S:
             fed = now
-            notifier.send("WATCHDOG=1")
+            feed()
 
-    return feed
+    return portion
 
 
 def _default_state(loaded: Loaded, *, emulate: bool) -> Path:
