@@ -82,7 +82,7 @@ def _ours(ports: list[int], windows: int) -> Result:
         )
         for index, port in enumerate(ports)
     ]
-    network = Network(hosts, (), clock, report, lambda _health: None)
+    network = Network(hosts, (), clock, report)
     network.start()
     time.sleep(2.5)  # for all connections to be open
     before, cpu = heard.total(), CpuOfSelf()

@@ -8,8 +8,8 @@ Bus         I2C, at 0x11 unless it was changed in the board's flash
 Ranges      channels 1 to 4 as printed
 Quirks      - A command sets all relays, and the board does not tell how they are. So what one order
               does to the others must be known: from earlier orders, which the engine remembers
-              over a restart, or from ``at_start``. With ``at_start = "unknown"``, an order is refused as long
-              as the other relays are not known, rather than to switch them unasked.
+              over a restart, or from ``at_start``. With ``at_start = "unknown"``, an order is
+              refused as long as the other relays are not known, rather than to switch them unasked.
             - ``at_start = "released"`` says that no coil is energised when hwctl starts. The
               board releases all when it gets its power (unverified), so that is right where board
               and head are powered together and hwctl was not merely restarted, and where nodes hang

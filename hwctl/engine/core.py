@@ -90,7 +90,7 @@ class Engine(Commands):
             self._drive(fan, self.settings.cooling.safe_duty)
         hosts = assembly.make_hosts(loaded, net)
         self.net_devices = [one for one in self._bus_of.values() if isinstance(one, NetDevice)]
-        self.network = Network(hosts, self.net_devices, clock, self._heard, self._on_health)
+        self.network = Network(hosts, self.net_devices, clock, self._heard)
         self.strips = assembly.make_strips(loaded, buses, clock, self._on_health)
         self.addresses = {
             node: getattr(host.load.options, "url", None) if host.load else None
@@ -516,9 +516,8 @@ class Engine(Commands):
         self._on_health(Health(what, error))
 
     def _on_health(self, health: Health) -> None:
-        """A device or a node failed, or works again; from any thread, once each time."""
-        if health.device in self.wiring.node:
-            return  # told by its presence: many silences are meant
+        """A device failed, or works again; from any thread, once each time. (Of nodes their
+        presence tells, for many of their silences are meant.)"""
         if health.way:
             self._emit("driver.way", health.device, health.way)
             return

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from hwctl.engine.clock import Clock, pace
 from hwctl.engine.net_devices import NetDevice
-from hwctl.engine.workers import Health, Report
+from hwctl.engine.workers import Report
 from hwctl.model.drivers import HostControl, LoadSource
 from hwctl.model.errors import HostError, HwctlError
 
@@ -39,14 +39,11 @@ class Network:
         devices: Sequence[NetDevice],
         clock: Clock,
         report: Callable[[Report], None],
-        health: Callable[[Health], None],
     ) -> None:
         self._devices = tuple(devices)
         self._hosts = {entry.node: entry for entry in hosts}
         self._clock = clock
         self._report = report
-        self._health = health
-        self._failing: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -66,14 +63,8 @@ class Network:
         try:
             sample = await entry.load.sample()
         except HostError as error:
-            if entry.node not in self._failing:
-                self._failing.add(entry.node)
-                self._health(Health(entry.node, error))
             self._report(Report(entry.node, f"load/{entry.node}", self._clock.now(), error=error))
             return
-        if entry.node in self._failing:
-            self._failing.discard(entry.node)
-            self._health(Health(entry.node, None))
         self._report(Report(entry.node, f"load/{entry.node}", self._clock.now(), sample))
 
     def ask(self, node: str, verb: str, done: Callable[[HwctlError | None], None]) -> None:

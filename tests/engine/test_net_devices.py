@@ -227,9 +227,7 @@ def test_a_dead_device_fails_each_of_its_orders_while_others_go_on():
     net = RealNet(RealClock(), lambda _host, _port: address[0])
     dead = Bench(HttpPlug, net, RealClock())
     alive = Bench(Plug, None, RealClock())
-    network = Network(
-        [], [dead.device, alive.device], RealClock(), lambda _report: None, lambda _health: None
-    )
+    network = Network([], [dead.device, alive.device], RealClock(), lambda _report: None)
     network.start()
     answered = {"dead": threading.Semaphore(0), "alive": threading.Semaphore(0)}
     seen = []
