@@ -25,8 +25,10 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[1]
 STORE = "tests/lab/test_lab_store.py"
 RESET = "tests/lab/test_lab_reset.py"
+JUDGES = tuple(f"tests/lab/test_lab_{name}.py" for name in ("expanders", "oracle", "pwm"))
 GUESTS = {
-    "lab": ("tests/lab", f"--ignore={STORE}", f"--ignore={RESET}"),
+    "judges": JUDGES,
+    "lab": ("tests/lab", *(f"--ignore={name}" for name in (*JUDGES, STORE, RESET))),
     # The tests of the pin factory, which run on a fake everywhere: here on the kernel's simulator.
     # And the slowest test of the lab, for there are two processors.
     "gpio": (

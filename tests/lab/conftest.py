@@ -24,7 +24,7 @@ from hwctl_emulated.i2c import EmulatedI2c
 from hwctl_emulated.usbip import Plug, TinyUsb
 
 I2C = Path("/sys/bus/i2c/devices")
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 """How long the kernel may take to see a plug; only a failing test waits that long."""
 
 
@@ -114,27 +114,83 @@ class Adapter:
         wait_for((device / "driver").exists)
         return device
 
+    def unbind(self) -> None:
+        """Take every address from the kernel's drivers."""
+        for device in self.folder.glob(f"{self.path.removeprefix('/dev/i2c-')}-*"):
+            (self.folder / "delete_device").write_text(f"{int(device.name.split('-')[1], 16):#x}")
 
-_serials = (f"LAB{number:04}" for number in itertools.count())
+
+class Slot:
+    """The bus behind an adapter that stays plugged in from test to test."""
+
+    name = "slot"
+
+    def __init__(self) -> None:
+        self.bus = EmulatedI2c("nothing")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.bus, name)
+
+
+class Rack:
+    """All adapters. Plugging one in takes the kernel half a second, so they are used again."""
+
+    def __init__(self) -> None:
+        self._serials = (f"LAB{number:04}" for number in itertools.count())
+        self._idle: list[tuple[Adapter, Slot]] = []
+        self._used: list[tuple[Adapter, Slot | None]] = []
+
+    def plug_in(self, bus: EmulatedI2c, *, fresh: bool = False, **options: Any) -> Adapter:
+        """:param fresh: one that the kernel has not seen before."""
+        if fresh or options:
+            adapter, slot = self._new(bus, **options), None
+        elif self._idle:
+            adapter, slot = self._idle.pop()
+        else:
+            slot = Slot()
+            adapter = self._new(slot, **options)
+        if slot is not None:
+            slot.bus = bus
+        self._used.append((adapter, slot))
+        return adapter
+
+    def _new(self, bus: Any, **options: Any) -> Adapter:
+        serial = next(self._serials)
+        taken = {adapter.plug.port for adapter, _ in (*self._idle, *self._used)}
+        port = next(port for port in itertools.count() if port not in taken)
+        plug = Plug(TinyUsb(bus, serial=serial, **options), port=port)
+        return Adapter(wait_for(lambda: _path_of(serial)), plug)
+
+    def clear(self) -> None:
+        """What a test has used is pulled out, or is idle again."""
+        gone = []
+        for adapter, slot in self._used:
+            if slot is not None and adapter.folder.exists():
+                adapter.unbind()
+                slot.bus = EmulatedI2c("nothing")
+                self._idle.append((adapter, slot))
+            else:
+                adapter.plug.unplug()
+                gone.append(adapter)
+        wait_for(lambda: not any(adapter.folder.exists() for adapter in gone))
+        self._used.clear()
+
+
+@pytest.fixture(scope="session")
+def rack(load) -> Iterator[Rack]:
+    for module in ("vhci_hcd", "i2c_tiny_usb", "i2c-dev"):
+        load(module)
+    rack = Rack()
+    yield rack
+    for adapter, _ in rack._idle:
+        adapter.plug.unplug()
 
 
 @pytest.fixture
-def plug_in(load) -> Iterator[Callable[..., Adapter]]:
-    """plug_in(bus) puts an adapter with the chips of ``bus`` into the next free port."""
-    for module in ("vhci_hcd", "i2c_tiny_usb", "i2c-dev"):
-        load(module)
-    plugs: list[Plug] = []
-
-    def plug_in(bus: EmulatedI2c, **options: Any) -> Adapter:
-        serial = next(_serials)
-        plug = Plug(TinyUsb(bus, serial=serial, **options), port=len(plugs))
-        plugs.append(plug)
-        return Adapter(wait_for(lambda: _path_of(serial)), plug)
-
-    yield plug_in
-    for plug in plugs:
-        plug.unplug()
-    wait_for(lambda: not any(_serial(folder) for folder in I2C.glob("i2c-*")))
+def plug_in(rack) -> Iterator[Callable[..., Adapter]]:
+    """plug_in(bus) gives an adapter with the chips of ``bus`` behind it."""
+    yield rack.plug_in
+    rack.clear()
 
 
 def _path_of(serial: str) -> str | None:

@@ -156,7 +156,7 @@ def test_a_gauge_is_read_as_soon_as_its_adapter_is_plugged_in(plug_in, ears, tmp
     one = ears(Bus(kind="i2c", path=str(link)), ina219.DRIVER, every_s=0.5, address=0x40)
     one.until(lambda report: report.error is not None)
     one.worker._devices["it"].retry_at = float("inf")
-    adapter = plug_in(bus)
+    adapter = plug_in(bus, fresh=True)
     # udev makes its links after the kernel's word; it is tried again soon after, and at other news.
     link.symlink_to(adapter.path)
     adapter.bind("dummy", 0x50)
