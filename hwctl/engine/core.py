@@ -498,11 +498,11 @@ class Engine(Commands):
 
     def _emit(self, kind: str, subject: str, text: str, severity: str = "info") -> None:
         at = self.clock.wall()
-        level = {"warning": logging.WARNING, "critical": logging.ERROR}.get(severity, logging.INFO)
-        log.log(level, "%s %s: %s", kind, subject, text)
         self.writer.submit(lambda: self._write_event(at, kind, subject, text, severity))
 
     def _write_event(self, at: float, kind: str, subject: str, text: str, severity: str) -> None:
+        level = {"warning": logging.WARNING, "critical": logging.ERROR}.get(severity, logging.INFO)
+        log.log(level, "%s %s: %s", kind, subject, text)
         self.journal.event(at, kind, subject, text, severity, {})
 
     def hear(self, event: Uevent) -> None:

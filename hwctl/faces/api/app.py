@@ -55,8 +55,9 @@ def create_app(
     app.state.service = service
     app.state.hub = hub
     app.router.route_class = GuardedRoute
-    add_reads(app, service, door, cache, min_off_s)
+    # Routes are tried in this order; a person waits for what is ordered.
     add_writes(app, service)
+    add_reads(app, service, door, cache, min_off_s)
     add_streams(app, service, hub, cache)
     add_pages(app, door)
     add_error_handlers(app)
