@@ -13,7 +13,7 @@ from hwctl.engine.network import HostEntry
 from hwctl.engine.senses import fan_key, gauge_key, outlet_key
 from hwctl.engine.workers import BusWorker, Health, Job, Report
 from hwctl.model.drivers import LedStrip, Net
-from hwctl.model.errors import HwctlError
+from hwctl.model.errors import DeviceError, HwctlError
 from hwctl.model.units import Ratio
 from hwctl.model.wiring import Bus
 from hwctl.policy.operation import Action
@@ -128,22 +128,30 @@ def getter(channel: int) -> Job:
     return get
 
 
-def switcher(
-    action: Action, channel: int, known: Mapping[int, bool], wanted: Callable[[], bool]
-) -> Job:
+Wanted = Callable[[], bool]
+
+
+def switcher(action: Action, channel: int, known: Mapping[int, bool], wanted: Wanted) -> Job:
     """Carries out what an operation wants of its outlet, if that is still wanted when the bus is
-    free at last."""
+    free at last.
+
+    :param known: what its channels were last ordered to be, for devices that cannot tell.
+    """
 
     def switch(device: Any) -> Any:  # noqa: ANN401 - any kind of outlet
         if not wanted():
             return None
         if recall := getattr(device, "recall", None):
             recall(known)
-        if action.verb == "halt":
-            return device.ask(channel)
-        if action.verb == "cycle":
-            return device.cycle(channel, action.off_s)
-        return device.set(channel, bool(action.on))
+        match action.verb:
+            case "switch":
+                return device.set(channel, bool(action.on))
+            case "cycle":
+                return device.cycle(channel, action.off_s)
+            case "halt":
+                return device.ask(channel)
+            case "reboot":
+                raise DeviceError("an outlet cannot ask its node to reboot", where=action.target)
 
     return switch
 

@@ -67,7 +67,7 @@ class Commands:
         self._seq = 0
         self._rig: Rig
 
-    def _emit(self, kind: str, subject: str, text: str, severity: str = "info") -> None:
+    def emit(self, kind: str, subject: str, text: str, severity: str = "info") -> None:
         raise NotImplementedError
 
     def rig(self) -> Rig:
@@ -232,7 +232,7 @@ class Commands:
             self.locating.pop(node, None)
             if active:
                 self.locating[node] = until
-            self._emit("node.locate", node, f"locate {'on' if active else 'off'} by {by}")
+            self.emit("node.locate", node, f"locate {'on' if active else 'off'} by {by}")
 
         self._do(change)
 
@@ -264,7 +264,7 @@ class Commands:
                 said = f"set to {duty:.0%} for {for_s:.0f} s by {by}"
             else:
                 said = f"back to auto by {by}"
-            self._emit("fan.mode", fan, said)
+            self.emit("fan.mode", fan, said)
 
         self._do(change)
 
@@ -289,7 +289,7 @@ class Commands:
                 mode if mode is not None else old_mode,
                 brightness if brightness is not None else old_brightness,
             )
-            self._emit("strip.mode", strip, f"{self.strip_wishes[strip][0]} by {by}")
+            self.emit("strip.mode", strip, f"{self.strip_wishes[strip][0]} by {by}")
 
         self._do(change)
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 from hwctl.config.load import Loaded
 from hwctl.config.needs import needs
-from hwctl.engine import assembly, memory, power_facts, snapshot
+from hwctl.engine import air, assembly, memory, orders, power_facts, snapshot
 from hwctl.engine.audit import Audit
 from hwctl.engine.buses import Buses
 from hwctl.engine.clock import Clock, allow, pace
@@ -24,10 +24,10 @@ from hwctl.engine.history import EVERY_S
 from hwctl.engine.journal import Journal
 from hwctl.engine.net_devices import NetDevice
 from hwctl.engine.network import Network
-from hwctl.engine.operations import Desk, Done, Target
+from hwctl.engine.operations import Desk, Target
 from hwctl.engine.outlets import Says
 from hwctl.engine.power_facts import SHUTDOWN
-from hwctl.engine.senses import Senses, drive_key, gauge_key, load_key, outlet_key
+from hwctl.engine.senses import Senses, gauge_key, load_key, outlet_key
 from hwctl.engine.uevents import Uevent
 from hwctl.engine.workers import BusWorker, Health, Report
 from hwctl.engine.writer import LINGER_S, Writer
@@ -37,17 +37,12 @@ from hwctl.model.readings import Quality
 from hwctl.model.rig import Os
 from hwctl.model.units import Ratio
 from hwctl.policy import charge, cooling, lighting, presence, shutdown
-from hwctl.policy.operation import SWITCHING, Action, Limits
+from hwctl.policy.operation import SWITCHING, Limits
 
 log = logging.getLogger("hwctl")
 
 TICK_S = 0.25
 REMEMBER_EVERY_S = 60.0
-REDRIVE_S = 2.0
-"""A fan's duty is written again after this long though unchanged: a controller that was reset, or
-whose own watchdog has taken over, is caught."""
-SETTLING_S = 10.0
-"""After the start nothing has been read yet; fans turn at their safe duty, and nobody is told."""
 
 
 class Engine(Commands):
@@ -73,23 +68,23 @@ class Engine(Commands):
         self._failing: dict[str, str] = {}
         self._awaited: frozenset[str] = frozenset()
         """Readings of outlets that are just being switched."""
-        self._driven: dict[str, tuple[float, float]] = {}
+        self.driven: dict[str, tuple[float, float]] = {}
         self.writer = Writer()
         self.audit_record = Audit(
             clock,
             journal,
             self.writer,
-            lambda text: self._emit("audit.lost", "journal", text, "warning"),
+            lambda text: self.emit("audit.lost", "journal", text, "warning"),
         )
-        self.desk = Desk(clock, journal, self.writer, self._order, self._emit)
-        self.workers, self._bus_of = assembly.make_workers(
+        self.desk = Desk(clock, journal, self.writer, partial(orders.carry_out, self), self.emit)
+        self.workers, self.bus_of = assembly.make_workers(
             loaded, buses, clock, net, self._heard, self._on_health
         )
         for fan in self.wiring.fan:
             # The first thing a bus does is to make sure that air moves.
-            self._drive(fan, self.settings.cooling.safe_duty)
+            air.drive(self, fan, self.settings.cooling.safe_duty)
         hosts = assembly.make_hosts(loaded, net)
-        self.net_devices = [one for one in self._bus_of.values() if isinstance(one, NetDevice)]
+        self.net_devices = [one for one in self.bus_of.values() if isinstance(one, NetDevice)]
         self.network = Network(hosts, self.net_devices, clock, self._heard)
         self.strips = assembly.make_strips(loaded, buses, clock, self._on_health)
         self.addresses = {
@@ -125,14 +120,14 @@ class Engine(Commands):
         """By outlet, of boards that were switched on a short while ago."""
         self.other_amps: dict[str, float] = {}
         """By rail: what its supply's gauge sees beyond the nodes' feeds."""
-        self._started = self._remembered = clock.now()
+        self.started = self._remembered = clock.now()
         self._mains: dict[str, bool] = {}
         self._on: dict[str, bool | None] = dict.fromkeys(self.wiring.outlet)
         self.beginning: set[str] = set()
         """Nodes whose operation for the shutdown waits for the journal."""
         self._refused: dict[str, str] = {}
         self._told_refused: dict[str, str] = {}
-        self._told_faults: set[str] = set()
+        self.told_faults: set[str] = set()
         self._journal_problem: str | None = None
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -180,7 +175,7 @@ class Engine(Commands):
             strip.start()
         self._thread = threading.Thread(target=self._run, name="tick", daemon=True)
         self._thread.start()
-        self._emit("service.started", "hwctl", f"hwctl runs {self.wiring.rig.name}")
+        self.emit("service.started", "hwctl", f"hwctl runs {self.wiring.rig.name}")
 
     def stop(self) -> None:
         """Stop everything. Outlets stay as they are; fans are left at their safe duty."""
@@ -194,12 +189,12 @@ class Engine(Commands):
         for worker in self.workers.values():
             worker.stop()
         for fan in self.wiring.fan.values():
-            owner = self._bus_of[fan.device]
+            owner = self.bus_of[fan.device]
             if isinstance(owner, BusWorker):
                 duty = Ratio(self.settings.cooling.safe_duty)
                 owner.last_word(fan.device, assembly.driver(fan.channel, duty))
         memory.remember(self)
-        self._emit("service.stopped", "hwctl", "hwctl was stopped; outlets stay as they are")
+        self.emit("service.stopped", "hwctl", "hwctl was stopped; outlets stay as they are")
         self.writer.stop()
         self.journal.close()
 
@@ -231,7 +226,7 @@ class Engine(Commands):
         self._step_presence(now, reports)
         self._step_operations(now)
         self._step_shutdown(now)
-        self._step_cooling(now)
+        air.step(self, now)
         self._watch_journal(now)
         self._seq += 1
         ended = self.desk.latest(12)
@@ -284,18 +279,18 @@ class Engine(Commands):
             known = supply in self._mains
             self._mains[supply] = after.mains
             if not after.mains:
-                self._emit("supply.mains-lost", supply, "runs on its own charge", "warning")
+                self.emit("supply.mains-lost", supply, "runs on its own charge", "warning")
             elif known:
-                self._emit("supply.mains-back", supply, "is fed from outside again")
+                self.emit("supply.mains-back", supply, "is fed from outside again")
         if before is not None and after.quality is not before.quality:
             if after.quality is Quality.SUSPECT:
-                self._emit(
+                self.emit(
                     "supply.suspect", supply,
                     "its gauge says what cannot be true; it is not believed until it does not",
                     "warning",
                 )  # fmt: skip
             elif before.quality is Quality.SUSPECT and after.quality is Quality.OK:
-                self._emit("supply.believed", supply, "its gauge can be believed again")
+                self.emit("supply.believed", supply, "its gauge can be believed again")
 
     def _step_presence(self, now: float, reports: list[Report]) -> None:
         heard = {r.key: r for r in reports if isinstance(r.value, LoadSample)}
@@ -318,9 +313,9 @@ class Engine(Commands):
         if after is Os.UNREACHABLE and before is not Os.UNREACHABLE:
             error = self.senses.seen(load_key(node)).error
             why = f": {error}" if error is not None else ""
-            self._emit("node.unreachable", node, f"does not answer{why}", "warning")
+            self.emit("node.unreachable", node, f"does not answer{why}", "warning")
         elif before is Os.UNREACHABLE and after is Os.UP:
-            self._emit("node.back", node, "answers again")
+            self.emit("node.back", node, "answers again")
 
     def _read_outlets(self, now: float) -> None:
         """Every read-back that is fresh, once per tick."""
@@ -380,7 +375,7 @@ class Engine(Commands):
                     self.beginning.add(node)
                     self.writer.submit(partial(self._begin_for_shutdown, kind, node, reason))
                 case shutdown.Say(kind, text, severity):
-                    self._emit(kind, self.wiring.rig.name, text, severity)
+                    self.emit(kind, self.wiring.rig.name, text, severity)
 
     def _begin_for_shutdown(self, kind: Literal["on", "off"], node: str, reason: str) -> None:
         """On the writer's thread: the journal may take its time."""
@@ -399,93 +394,12 @@ class Engine(Commands):
                 self._refused[node] = error.slug
             if self._told_refused.get(node) != error.slug:
                 self._told_refused[node] = error.slug
-                self._emit("shutdown.refused", node, str(error), "critical")
+                self.emit("shutdown.refused", node, str(error), "critical")
         finally:
             self.beginning.discard(node)
 
-    def _step_cooling(self, now: float) -> None:
-        self.manual_fans = {k: m for k, m in self.manual_fans.items() if m.until > now}
-        self.cooling, orders = cooling.step(
-            self.cooling, now, snapshot.cooling_inputs(self, now), self.settings.cooling
-        )
-        self._tell_faults(set(self.cooling.faults))
-        for order in orders:
-            self.fan_orders[order.fan] = order
-            duty, at = self._driven.get(order.fan, (-1.0, float("-inf")))
-            if abs(duty - order.duty) > 0.004 or now - at >= pace(self.clock, REDRIVE_S):
-                self._drive(order.fan, order.duty)
-
-    def _tell_faults(self, faults: set[str]) -> None:
-        settling = self.clock.now() - self._started < allow(self.clock, SETTLING_S)
-        if settling or not self.wiring.fan:
-            return
-        for fault in sorted(faults - self._told_faults):
-            subject, what = self._split_fault(fault)
-            if subject in self.wiring.node and self.desk.holder(subject) is not None:
-                continue  # a node that is being switched falls silent on purpose
-            self._told_faults.add(fault)
-            self._emit("cooling.fault", subject, what, "warning")
-        for fault in sorted(self._told_faults - faults):
-            self._told_faults.discard(fault)
-            subject, what = self._split_fault(fault)
-            self._emit("cooling.well", subject, f"over: {what}")
-
-    def _split_fault(self, fault: str) -> tuple[str, str]:
-        subject, _, what = fault.partition(": ")
-        return (subject, what) if what else (self.wiring.rig.name, fault)
-
-    def _drive(self, fan_id: str, duty: float) -> None:
-        fan = self.wiring.fan[fan_id]
-        self._driven[fan_id] = (duty, self.clock.now())
-        self._bus_of[fan.device].order(
-            fan.device, drive_key(fan_id), assembly.driver(fan.channel, Ratio(duty))
-        )
-
-    # --- orders to devices and hosts ---------------------------------------------------------
-
-    def _order(self, action: Action, done: Done) -> None:
-        """Carry out a journalled action; called by the writer."""
-
-        def wanted() -> bool:
-            return self.desk.wants(action)
-
-        outlet_id: str | None = action.target
-        if action.verb in ("halt", "reboot"):
-            if self.network.can_halt(action.target):
-                if wanted():
-                    self.network.ask(action.target, action.verb, done)
-                return
-            # A power button asks too.
-            outlet_id = self.outlet_of.get(action.target)
-        if outlet_id is None:
-            return
-        outlet = self.wiring.outlet[outlet_id]
-        worker = self._bus_of[outlet.device]
-        # One key per operation: an order to switch is never dropped for a later one.
-        worker.order(
-            outlet.device, f"switch/{outlet_id}/{action.operation}/{action.step}",
-            assembly.switcher(action, outlet.channel, self._known(outlet.device), wanted),
-            partial(self._switched, outlet_id, action, done),
-        )  # fmt: skip
-
-    def _known(self, device: str) -> dict[int, bool]:
-        """What its channels were last ordered to be."""
-        return {
-            self.wiring.outlet[outlet].channel: on
-            for outlet, on in self.assumed.items()
-            if self.wiring.outlet[outlet].device == device
-        }
-
-    def _switched(self, outlet: str, action: Action, done: Done, error: HwctlError | None) -> None:
-        """From the bus's thread. What cannot be read back is remembered."""
-        device = self.wiring.outlet[outlet].device
-        if error is None and not self.says[device].reads_back and action.verb != "halt":
-            self.assumed[outlet] = action.verb == "cycle" or bool(action.on)
-            memory.remember_assumed(self)
-        if error is None and (action.on or action.verb == "cycle"):
-            late = action.off_s + power_facts.DEVICE_S if action.verb == "cycle" else 0.0
-            power_facts.expect_inrush(self, outlet, late + power_facts.CONTACT_S)
-        done(error)
+    def wake(self) -> None:
+        """Do not wait for the next tick. From any thread."""
         self._wake.set()
 
     def _heard(self, report: Report) -> None:
@@ -496,7 +410,7 @@ class Engine(Commands):
 
     # --- events, health, memory --------------------------------------------------------------
 
-    def _emit(self, kind: str, subject: str, text: str, severity: str = "info") -> None:
+    def emit(self, kind: str, subject: str, text: str, severity: str = "info") -> None:
         at = self.clock.wall()
         self.writer.submit(lambda: self._write_event(at, kind, subject, text, severity))
 
@@ -519,15 +433,15 @@ class Engine(Commands):
         """A device failed, or works again; from any thread, once each time. (Of nodes their
         presence tells, for many of their silences are meant.)"""
         if health.way:
-            self._emit("driver.way", health.device, health.way)
+            self.emit("driver.way", health.device, health.way)
             return
         if health.error is None:
             self._failing.pop(health.device, None)
-            self._emit("driver.recovered", health.device, "works again")
+            self.emit("driver.recovered", health.device, "works again")
             return
         hint = f"; {health.error.hint}" if health.error.hint else ""
         self._failing[health.device] = str(health.error)
-        self._emit("driver.failed", health.device, f"{health.error}{hint}", "warning")
+        self.emit("driver.failed", health.device, f"{health.error}{hint}", "warning")
 
     def _count_errors(self, reports: list[Report]) -> None:
         for report in reports:
@@ -541,9 +455,9 @@ class Engine(Commands):
         if problem != self._journal_problem:
             self._journal_problem = problem
             if problem:
-                self._emit("journal.failed", "journal", problem, "critical")
+                self.emit("journal.failed", "journal", problem, "critical")
             else:
-                self._emit("journal.recovered", "journal", "can be written again")
+                self.emit("journal.recovered", "journal", "can be written again")
         if problem and int(now / 5) != int((now - TICK_S) / 5):
             self.writer.submit(self.journal.try_again)
 
