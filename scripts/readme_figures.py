@@ -25,6 +25,13 @@ ROWS = {
     ),
     "tick_delay_p99_8_clients": ("tick delay, p99, 8 clients without pause", "", ""),
     "memory_rss": ("resident memory", "memory_rss_pdudaemon", "pdudaemon"),
+    "power_answer": (
+        "a command's answer, 56 nodes, journal in memory", "power_answer_pdudaemon", "pdudaemon",
+    ),
+    "dead_outlet_failed": ("an outlet that is dead fails its operation after", "", ""),
+    "silent_outlet_failed": ("one that is silent", "", ""),
+    "inrush_56_nodes": ("56 nodes on, time against the least that the budget allows", "", ""),
+    "inrush_over_budget": ("and so long over the budget", "", ""),
     "cli_version": ("`hwctl --version`", "", ""),
     "start_to_safe_fan": ("start to first safe fan write", "import_fastapi", "importing FastAPI"),
 }  # fmt: skip

@@ -2,14 +2,15 @@
 
 A part for a new driver is a module of its own and one line in the table of its bus:
 :mod:`.makers_i2c` (gauges, fans), :mod:`.makers_outlets` (outlets on I2C and GPIO),
-:mod:`.makers_buses` (serial ports, Modbus, USB) and :mod:`.makers_net`.
+:mod:`.makers_buses` (serial ports, Modbus, USB HID), :mod:`.makers_sysfs` (files of the kernel) and
+:mod:`.makers_net`.
 """
 
 from collections.abc import Callable, Collection
 
 from hwctl.model.errors import ConfigError
 from hwctl.model.wiring import Wiring
-from hwctl_emulated import makers_buses, makers_i2c, makers_net, makers_outlets
+from hwctl_emulated import makers_buses, makers_i2c, makers_net, makers_outlets, makers_sysfs
 from hwctl_emulated.emc230x import WATCHDOG_S
 from hwctl_emulated.part import Site
 from hwctl_emulated.parts import Parts
@@ -46,7 +47,7 @@ MAKERS: dict[str, Maker] = {
     **dict.fromkeys(makers_buses.SERIAL, makers_buses.make_on_serial),
     **dict.fromkeys(makers_buses.MODBUS, makers_buses.make_on_modbus),
     "hid_relay": makers_buses.make_on_hid,
-    "usb_port": makers_buses.make_on_sysfs,
+    **makers_sysfs.SYSFS,
     **makers_net.NET,
     "ws281x_spi": _strip,
 }

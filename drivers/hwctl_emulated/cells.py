@@ -84,9 +84,14 @@ class Pack:
         return sum(map(open_circuit_volts, self._charges))
 
     @property
+    def terminal_volts(self) -> float:
+        """Under load."""
+        return self.volts - self.amps * self.ohms
+
+    @property
     def cell_volts(self) -> float:
         """Of one cell, under load."""
-        return (self.volts - self.amps * self.ohms) / len(self._charges)
+        return self.terminal_volts / len(self._charges)
 
     @property
     def cell_amps(self) -> float:

@@ -9,8 +9,8 @@ Orders are dictionaries, so that they fit through a socket:
 ``{"op": "node", "node": N, "load": 0..1 | null}``     ``null``: the node's own jobs
 ``{"op": "gauge", "device": D, "fault": F | null}``    F of :data:`hwctl_emulated.i2c.FAULTS`; any
                                                        device on I2C
-``{"op": "silence", "device": D, "on": true | false}`` an outlet's device answers nothing; not for
-                                                       those on I2C and GPIO
+``{"op": "silence", "device": D, "on": true | false}`` a device answers nothing; not for those on
+                                                       I2C and GPIO
 ``{"op": "reset", "device": D}``                       a brown-out: as after power-up
 ``{"op": "fan", "fan": F, "stalled": true | false}``   something blocks the blades
 ``{"op": "charge", "supply": S, "charge": 0..1}``      jump to that charge
@@ -66,7 +66,7 @@ def control(world: "World", order: dict[str, Any]) -> dict[str, Any]:
             named(world.parts.can_be_silent, name, "device that can be silent")
             (world.parts.silent.add if on else world.parts.silent.discard)(name)
         case {"op": "fan", "fan": str(name), "stalled": bool(stalled)}:
-            named(world.fans, name, "fan").stalled = stalled
+            named(world.air.fans, name, "fan").stalled = stalled
         case {"op": "charge", "supply": str(name), "charge": int() | float() as charge}:
             source = named(world.sources, name, "supply")
             if not isinstance(source, Bank) or not 0 <= charge <= 1:
@@ -83,7 +83,7 @@ def status(world: "World") -> dict[str, Any]:
         "now": world.now,
         "mains": world.mains,
         "head": world.head_powered,
-        "air_celsius": world.air_celsius,
+        "air_celsius": world.air.celsius,
         "supplies": {
             name: {
                 "volts": source.volts,
@@ -120,7 +120,7 @@ def status(world: "World") -> dict[str, Any]:
         },
         "fans": {
             name: {"rpm": fan.rpm, "stalled": fan.stalled, "watts": fan.watts}
-            for name, fan in world.fans.items()
+            for name, fan in world.air.fans.items()
         },
         "strips": {name: _strip(world, strip.device) for name, strip in world.wiring.strip.items()},
     }
@@ -131,6 +131,8 @@ def _bank(bank: Bank) -> dict[str, Any]:
         "charge": bank.pack.charge,
         "full": bank.full,
         "joules": bank.pack.joules,
+        "pack_volts": bank.pack.terminal_volts,
+        "pack_amps": bank.pack.amps,
         "energy_in": bank.energy_in,
         "energy_out": bank.energy_out,
         "losses": bank.losses,

@@ -7,16 +7,14 @@ import asyncio
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import cast
 
 from hwctl.model.errors import ConfigError, HostError
+from hwctl_emulated.http_end import Answer, HttpConnection, Request
 from hwctl_emulated.net_parts import NetKind, NetPart, NetParts
 from hwctl_emulated.snmp_end import answer as snmp_answer
 
 LOOPBACK = "127.0.0.1"
-MOST_HEADER = 16 * 1024
-MOST_BODY = 64 * 1024
 TCP = frozenset({"http", "line"})
 
 
@@ -41,6 +39,7 @@ class DevicesNet:
         self._catch_up = catch_up
         self._places: dict[tuple[str, int], _Place] = {}
         self._servers: list[asyncio.Server | asyncio.BaseTransport] = []
+        self._clients: set[HttpConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         for one in parts.all:
             if (one.host, one.port) not in self._places:
@@ -56,31 +55,49 @@ class DevicesNet:
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
         for place in self._places.values():
-            if place.kind in TCP:
-                self._servers.append(
-                    await asyncio.start_server(self._visitor(place), sock=place.sock)
-                )
-            else:
-                transport, _ = await loop.create_datagram_endpoint(
-                    lambda place=place: _Datagrams(self, place),  # type: ignore[misc]
-                    sock=place.sock,
-                )
-                self._servers.append(transport)
+            self._servers.append(await self._open(loop, place))
+
+    async def _open(
+        self, loop: asyncio.AbstractEventLoop, place: _Place
+    ) -> asyncio.Server | asyncio.BaseTransport:
+        if place.kind == "http":
+            return await loop.create_server(
+                lambda: HttpConnection(lambda request: self._ask(place, request), self._clients),
+                sock=place.sock,
+            )
+        if place.kind == "line":
+            return await asyncio.start_server(self._visitor(place), sock=place.sock)
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: _Datagrams(self, place), sock=place.sock
+        )
+        return transport
 
     def close(self) -> None:
         for server in self._servers:
             server.close()
+        for client in tuple(self._clients):
+            client.close()
         for task in tuple(self._tasks):
             task.cancel()
+
+    def _ask(self, place: _Place, request: Request) -> Answer | None:
+        self._catch_up()
+        try:
+            status, headers, body = self._parts.http(
+                place.host, place.port, request.method, request.target,
+                request.headers, request.body,
+            )  # fmt: skip
+        except HostError:
+            return None
+        others = {name.lower(): value for name, value in headers.items()}
+        return Answer(status, others.pop("content-type", ""), body, headers=others)
 
     def _visitor(
         self, place: _Place
     ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
-        serve = self._serve_http if place.kind == "http" else self._serve_lines
-
         async def visited(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
-                await serve(place, reader, writer)
+                await self._serve_lines(place, reader, writer)
             except HostError:
                 await reader.read()  # the visitor waits, and leaves when it has had enough
             except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -94,33 +111,6 @@ class DevicesNet:
             task.add_done_callback(self._tasks.discard)
 
         return met
-
-    async def _serve_http(
-        self, place: _Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        while True:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-            method, target, _version = head[0].split(" ")
-            headers = {
-                name.strip().lower(): value.strip()
-                for name, _, value in (line.partition(":") for line in head[1:] if line)
-            }
-            length = int(headers.get("content-length", "0"))
-            if not 0 <= length <= MOST_BODY:
-                raise ValueError("a body of that size")
-            body = await reader.readexactly(length)
-            self._catch_up()
-            status, given, content = self._parts.http(
-                place.host, place.port, method, target, headers, body
-            )
-            shown = {**given, "content-length": str(len(content))}
-            closing = "close" in (headers.get("connection"), given.get("connection"))
-            lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
-            lines += [f"{name}: {value}" for name, value in shown.items()]
-            writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + content)
-            await writer.drain()
-            if closing:
-                return
 
     async def _serve_lines(
         self, place: _Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

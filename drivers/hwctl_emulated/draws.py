@@ -61,12 +61,12 @@ class Draws:
         for name, supply in self.wiring.supply.items():
             source = self.sources[name]
             if place := supply.output_gauge:
-                felt[place.device, place.channel] = self._at_cells(
+                felt[place.device, place.channel] = self._at_supply(
                     source, source.volts, source.amps, celsius, seconds
                 )
             if place := supply.input_gauge:
-                felt[place.device, place.channel] = Felt(
-                    source.input_volts, source.input_amps, celsius=celsius, seconds=seconds
+                felt[place.device, place.channel] = self._at_supply(
+                    source, source.input_volts, source.input_amps, celsius, seconds
                 )
         for name, outlet in self.wiring.outlet.items():
             if outlet.meter:
@@ -85,10 +85,21 @@ class Draws:
                 gauge.feel(channel, felt.get((name, channel), nothing))
 
     @staticmethod
-    def _at_cells(
+    def _at_supply(
         source: Source, volts: float, amps: float, celsius: float, seconds: float
     ) -> Felt:
+        """At its output or input; gauges that sit at its cells feel those, at either."""
         if not isinstance(source, Bank):
             return Felt(volts, amps, celsius=celsius, seconds=seconds)
         pack = source.pack
-        return Felt(volts, amps, pack.cell_volts, pack.cell_amps, pack.charge, celsius, seconds)
+        return Felt(
+            volts,
+            amps,
+            pack_volts=pack.terminal_volts,
+            pack_amps=pack.amps,
+            cell_volts=pack.cell_volts,
+            cell_amps=pack.cell_amps,
+            charge=pack.charge,
+            celsius=celsius,
+            seconds=seconds,
+        )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 from hwctl_emulated.part import Site
-from hwctl_emulated.sysfs_tree import SysfsTree, number, refuse
+from hwctl_emulated.sysfs_tree import SysfsTree, device_folder, number, refuse
 
 MANUAL, AUTOMATIC = 1, 2
 PWM = re.compile(r"pwm(\d+)(_enable)?")
@@ -19,7 +19,8 @@ BEFORE = 128
 class HwmonFan(SysfsTree):
     """One chip; the world sets :attr:`rpm` and asks :meth:`duty`, which count fans from 0.
 
-    :param device: where it hangs, as I2C devices are called.
+    :param device: where it hangs.
+    :param hwmon: its folder in /sys/class/hwmon.
     :param steps: of the duty, from 0 to full; emc2305 has 10, others 255.
     :param common: whether one setting drives all fans, as with emc2305.
     """
@@ -57,7 +58,10 @@ class HwmonFan(SysfsTree):
             there[f"pwm{fan + 1}_enable"] = str(self._enabled[fan])
             there[f"fan{fan + 1}_input"] = str(round(rpm))
         # One folder, reached in two ways.
-        ways = (f"class/hwmon/{self._hwmon}", f"bus/i2c/devices/{self._device}/hwmon/{self._hwmon}")
+        ways = (
+            f"class/hwmon/{self._hwmon}",
+            f"{device_folder(self._device)}/hwmon/{self._hwmon}",
+        )
         return {f"{way}/{name}": text for way in ways for name, text in there.items()}
 
     def store(self, path: str, text: str) -> None:
@@ -78,6 +82,15 @@ class HwmonFan(SysfsTree):
                 self._settings[one] = setting
 
 
-def make(site: Site, fans: int = 1) -> HwmonFan:
+def make(site: Site, fans: int = 1, hwmon: str = "hwmon3") -> HwmonFan:
     """The chip of one device's table, with as many fans as are wired to it."""
-    return HwmonFan(site.text("chip", ""), fans, device=site.text("device", "1-002e"))
+    chip = site.text("chip", "")
+    coarse = chip == "emc2305"
+    return HwmonFan(
+        chip,
+        fans,
+        device=site.text("device", "1-002e"),
+        hwmon=hwmon,
+        steps=10 if coarse else 255,
+        common=coarse,
+    )

@@ -1,13 +1,13 @@
-"""Outlets on serial ports, Modbus lines and USB: one line per driver in the tables.
+"""Outlets on serial ports, Modbus lines and USB HID: one line per driver in the tables.
 
 ``begin`` switches channels on by the part's own protocol, as somebody had before the world began.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from hwctl.model.errors import ConfigError
-from hwctl_emulated import hid_relay, kmtronic, lcus, modbus_relay, numato, usb_port
+from hwctl_emulated import hid_relay, kmtronic, lcus, modbus_relay, numato
 from hwctl_emulated.makers_outlets import is_normally_closed
 from hwctl_emulated.part import SerialPart, Site, Switch
 from hwctl_emulated.wires import HidBoard
@@ -68,9 +68,11 @@ def make_on_modbus(shop: Workshop, site: Site) -> None:
 def _on_wire(
     shop: Workshop, site: Site, kind: str, make: Callable[[Site], SerialSwitch], frame: Frame
 ) -> None:
-    wire = _bus(shop.parts.wires, shop, site, kind)
+    bus = site.entry.bus or ""
+    if bus not in shop.parts.wires or shop.wiring.bus[bus].kind != kind:
+        raise no_bus(site, kind)
     part = make(site)
-    wire.parts[site.name] = part
+    shop.parts.wires[bus].parts[site.name] = part
 
     def begin(on: Sequence[int]) -> None:
         for channel in shop.channels(site):
@@ -78,13 +80,6 @@ def _on_wire(
 
     shop.parts.switches[site.name] = part
     shop.parts.begin[site.name] = begin
-
-
-def _bus(found: dict[str, Any], shop: Workshop, site: Site, kind: str) -> Any:  # noqa: ANN401
-    name = site.entry.bus or ""
-    if name not in found or shop.wiring.bus[name].kind != kind:
-        raise no_bus(site, kind)
-    return found[name]
 
 
 # --- USB ------------------------------------------------------------------------------------------
@@ -112,11 +107,3 @@ def make_on_hid(shop: Workshop, site: Site) -> None:
     shop.parts.hid[name] = HidBoard(shop.settle, shop.parts.silent, site.name, part)
     shop.parts.switches[site.name] = part
     shop.parts.begin[site.name] = begin
-
-
-def make_on_sysfs(shop: Workshop, site: Site) -> None:
-    files = _bus(shop.parts.files, shop, site, "sysfs")
-    port = usb_port.make(site)
-    files.parts[site.name] = port
-    shop.parts.switches[site.name] = port
-    # Linux switches a hub's ports on, and nobody had switched one off.

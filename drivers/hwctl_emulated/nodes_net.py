@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 from hwctl.model.errors import HostError
 from hwctl_emulated.files import Endpoint
-from hwctl_emulated.http_end import HttpConnection
+from hwctl_emulated.http_end import Answer, HttpConnection
 from hwctl_emulated.node import Node, State
-from hwctl_emulated.page import Answer
 from hwctl_emulated.world import World
 
 if TYPE_CHECKING:
@@ -110,7 +109,9 @@ class NodesNet:
         if port.end.kind == "http":
             loop = asyncio.get_running_loop()
             port.http = await loop.create_server(
-                lambda: HttpConnection(lambda target: self._ask(port, target), port.clients),
+                lambda: HttpConnection(
+                    lambda request: self._ask(port, request.target), port.clients
+                ),
                 sock=sock,
             )
         elif self._keys is not None:

@@ -6,29 +6,15 @@ collector.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from math import isinf, isnan
 from urllib.parse import parse_qs, urlsplit
 
 from hwctl_emulated.collectors import COLLECTORS, OTHERS, Family, families
+from hwctl_emulated.http_end import PLAIN, Answer
 from hwctl_emulated.node import Node
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the exporter's HTTP server answers."""
-
-    status: int
-    kind: str
-    body: bytes
-    then: str = "end"
-    """``end``, ``cut``: the connection breaks after the body, ``repeat``: the body comes again
-    and again without end."""
-
-
 PAGE = "text/plain; version=0.0.4; charset=utf-8"
-PLAIN = "text/plain; charset=utf-8"
 HUGE = 10_000_000
 
 

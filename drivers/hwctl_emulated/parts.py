@@ -24,60 +24,58 @@ class Felt:
 
     volts: float = 0.0
     amps: float = 0.0
+    pack_volts: float = 0.0
+    """Of the supply's own battery, at its terminals."""
+    pack_amps: float = 0.0
+    """Out of that battery."""
     cell_volts: float = 0.0
-    """Of one of the supply's cells."""
+    """The same of one of its cells,"""
     cell_amps: float = 0.0
-    """Out of the cells, as if all were in parallel."""
+    """as if all were in parallel."""
     charge: float = 0.0
     celsius: float = 25.0
     seconds: float = 0.0
     """For how long."""
 
 
-class PoweredChip(Chip, Protocol):
-    """A chip on I2C."""
-
+class Resettable(Protocol):
     def power_on(self) -> None:
-        """All registers as after power-up."""
+        """As after its own power came back."""
         ...
+
+
+class PoweredChip(Chip, Resettable, Protocol):
+    """A chip on I2C."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """A gauge's chip, and how each of its channels is made to feel something."""
+    """A gauge's part, and how each of its channels is made to feel something."""
 
-    chip: PoweredChip
+    part: Resettable
     feel: Callable[[int, Felt], None]
     channels: tuple[int, ...] = (0,)
     on_cells: bool = False
     """Whether it is fed by the battery that it measures, and not by the head."""
-    left: tuple[bytes, ...] = ()
-    """What somebody had written to it: transfers."""
 
     def power_on(self) -> None:
-        self.chip.power_on()
+        self.part.power_on()
 
 
 @dataclass(frozen=True, slots=True)
 class FanBoard:
     """A fan controller. Its fans are counted from 0 here."""
 
-    chip: PoweredChip
+    part: Resettable
     first: int
     """The wiring's number of its first fan."""
     duty: Callable[[int], float]
     """What a fan is driven at, 0..1."""
     rpm: list[float] | None
     """What its tachometers feel; ``None`` if it has none."""
-    left: Callable[[int], list[bytes]]
-    """What the last hwctl had written for one fan: transfers to the chip."""
 
     def power_on(self) -> None:
-        self.chip.power_on()
-
-
-class Resettable(Protocol):
-    def power_on(self) -> None: ...
+        self.part.power_on()
 
 
 @dataclass(slots=True)
@@ -120,7 +118,7 @@ class Parts:
 
     @property
     def can_be_silent(self) -> dict[str, object]:
-        """Outlet devices that are asked by messages, by name."""
+        """Devices that are neither on I2C nor on GPIO, by name."""
         wired = {name: part for wire in self.wires.values() for name, part in wire.parts.items()}
         folders = {name: part for one in self.files.values() for name, part in one.parts.items()}
         boards = {board.name: board for board in self.hid.values()}

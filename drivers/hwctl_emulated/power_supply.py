@@ -1,7 +1,8 @@
 """A battery as the kernel shows it in /sys/class/power_supply.
 
 Source: Linux 6.1 drivers/power/supply/power_supply_sysfs.c (words of type, status and health; how
-values are written) and Documentation/ABI/testing/sysfs-class-power (units).
+values are written) and Documentation/ABI/testing/sysfs-class-power (units); drivers/acpi/battery.c
+(current_now and power_now are the same rate, without a sign), as a patch to it quotes it.
 """
 
 from collections.abc import Mapping
@@ -27,6 +28,9 @@ class PowerSupply(SysfsTree):
         self._power = power
         self.present = True
         self.sense(0.0, 0.0, 0.0)
+
+    def power_on(self) -> None:
+        """A battery has its own power, always."""
 
     def sense(self, volts: float, amps: float, charge: float, celsius: float = 25.0) -> None:
         """What is true at its terminals; ``amps`` out of it."""
@@ -59,5 +63,7 @@ class PowerSupply(SysfsTree):
 
 
 def make(site: Site) -> PowerSupply:
-    """The battery of one device's table."""
-    return PowerSupply(site.text("name", "BAT0"))
+    """The battery of one device's table: BAT0 and the like are laptops', by ACPI."""
+    name = site.text("name", "BAT0")
+    acpi = name.startswith("BAT")
+    return PowerSupply(name, signed=not acpi, power=acpi)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hwctl_emulated.part import Site
-from hwctl_emulated.sysfs_tree import SysfsTree, number, refuse
+from hwctl_emulated.sysfs_tree import SysfsTree, device_folder, number, refuse
 
 
 @dataclass(slots=True)
@@ -28,8 +28,10 @@ class Output:
 class PwmFan(SysfsTree):
     """One chip.
 
-    :param device: what it belongs to, on the platform bus.
+    :param device: what it belongs to.
+    :param chip: its folder in /sys/class/pwm.
     :param fixed_ns: the only period it can have, of chips that have one for all outputs.
+    :param inverter: whether a transistor between output and fan turns the signal round.
     """
 
     def __init__(
@@ -39,10 +41,12 @@ class PwmFan(SysfsTree):
         device: str = "fe20c000.pwm",
         chip: str = "pwmchip0",
         fixed_ns: int | None = None,
+        inverter: bool = False,
     ) -> None:
         self._device = device
         self._chip = chip
         self._fixed = fixed_ns
+        self._inverter = inverter
         self.outputs = [Output() for _ in range(outputs)]
 
     def power_on(self) -> None:
@@ -50,12 +54,13 @@ class PwmFan(SysfsTree):
         self.outputs = [Output(taken=one.taken) for one in self.outputs]
 
     def duty(self, output: int) -> float:
-        """The share of the time in which the pin is high; a pull-up holds it high while nothing
-        drives it."""
+        """The share of the time in which the fan's input is high; a pull-up holds it high while
+        nothing drives it."""
         one = self.outputs[output]
         if not one.enabled or not one.period:
             return 1.0
-        return (one.period - one.high if one.inversed else one.high) / one.period
+        low = one.inversed is not self._inverter
+        return (one.period - one.high if low else one.high) / one.period
 
     def files(self) -> Mapping[str, str]:
         there = {"npwm": str(len(self.outputs)), "export": "", "unexport": ""}
@@ -68,7 +73,7 @@ class PwmFan(SysfsTree):
         # One folder, reached in two ways.
         ways = (
             f"class/pwm/{self._chip}",
-            f"bus/platform/devices/{self._device}/pwm/{self._chip}",
+            f"{device_folder(self._device)}/pwm/{self._chip}",
         )
         return {f"{way}/{name}": text for way in ways for name, text in there.items()}
 
@@ -112,9 +117,10 @@ class PwmFan(SysfsTree):
         one.exported = wanted
 
 
-def make(site: Site, outputs: int = 2) -> PwmFan:
-    """The chip of one device's table."""
-    chip = site.text("chip", "pwmchip0")
-    if chip.startswith("pwmchip"):
-        return PwmFan(outputs, chip=chip)
-    return PwmFan(outputs, device=chip)
+def make(site: Site, outputs: int = 2, chip: str = "pwmchip0") -> PwmFan:
+    """The chip of one device's table, which is ``chip`` where that names a device instead."""
+    named = site.text("chip", chip)
+    inverter = site.text("polarity", "normal") == "inversed"
+    if named.startswith("pwmchip"):
+        return PwmFan(outputs, chip=named, inverter=inverter)
+    return PwmFan(outputs, device=named, chip=chip, inverter=inverter)

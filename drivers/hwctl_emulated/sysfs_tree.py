@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import NoReturn
@@ -44,6 +45,15 @@ class SysfsTree:
             if len(parts) > len(folder) and parts[: len(folder)] == folder
         ]
         return {parts[len(folder)] for parts in inside}
+
+
+def device_folder(device: str) -> str:
+    """Where the kernel lists a device of that name: "1-002e" is on I2C, others on the platform bus.
+
+    Linux' drivers/i2c/i2c-core-base.c names its devices by bus and address (unverified).
+    """
+    bus = "i2c" if re.fullmatch(r"\d+-[0-9a-f]{4}", device) else "platform"
+    return f"bus/{bus}/devices/{device}"
 
 
 def number(text: str) -> int:

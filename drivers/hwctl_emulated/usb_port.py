@@ -5,12 +5,11 @@ kstrtobool takes. A hub of USB 3 is two hubs, and feeds a port until both halves
 """
 
 import errno
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import NoReturn
 
 from hwctl_emulated.part import Site
+from hwctl_emulated.sysfs_tree import SysfsTree, refuse
 
 DEVICES = PurePosixPath("bus/usb/devices")
 TRUE = frozenset({"1", "y", "Y", "t", "T", "on", "On", "ON"})
@@ -18,7 +17,7 @@ FALSE = frozenset({"0", "n", "N", "f", "F", "off", "Off", "OFF"})
 """As far as kstrtobool looks."""
 
 
-class UsbPort:
+class UsbPort(SysfsTree):
     """One port; ``channel`` is ignored.
 
     :param port: "1-1.3" is port 3 of hub 1-1; "1-2" is port 2 of root hub 1.
@@ -49,51 +48,34 @@ class UsbPort:
         """The hub was plugged in anew: Linux switches all ports on."""
         self._disabled = [False] * len(self._ports)
 
-    def read(self, path: str) -> str:
-        text = dict(self._files()).get(path)
-        if text is None:
-            _refuse(errno.EISDIR if self._below(path) else errno.ENOENT)
-        return text
+    def files(self) -> Mapping[str, str]:
+        return dict(self._files())
 
-    def write(self, path: str, text: str) -> None:
-        for n, port in enumerate(self._ports):
-            if path == str(_folder(port) / "disable") and self._kernel >= (6, 0):
-                word = text.strip()
-                if word not in TRUE | FALSE:
-                    _refuse(errno.EINVAL)
-                self._disabled[n] = word in TRUE
-                return
-        _refuse(errno.EACCES if self._below(path) or path in dict(self._files()) else errno.ENOENT)
-
-    def names(self, path: str = "") -> list[str]:
-        if path in dict(self._files()):
-            _refuse(errno.ENOTDIR)
-        return sorted(self._below(path) or _refuse(errno.ENOENT))
-
-    def _below(self, path: str) -> set[str]:
-        """The names in a folder."""
-        folder = PurePosixPath(path).parts
-        files = [PurePosixPath(name).parts for name, _ in self._files()]
-        inside = [parts for parts in files if len(parts) > len(folder)]
-        return {parts[len(folder)] for parts in inside if parts[: len(folder)] == folder}
+    def store(self, path: str, text: str) -> None:
+        ports = [str(_folder(port) / "disable") for port in self._ports]
+        if path not in ports:
+            refuse(errno.EACCES)
+        if text not in TRUE | FALSE:
+            refuse(errno.EINVAL)
+        self._disabled[ports.index(path)] = text in TRUE
 
     def _files(self) -> Iterator[tuple[str, str]]:
         for n, port in enumerate(self._ports):
             hub, interface, _ = _names(port)
-            yield str(DEVICES / hub / "bDeviceClass"), "09\n"
-            yield str(DEVICES / interface / "bInterfaceClass"), "09\n"
+            yield str(DEVICES / hub / "bDeviceClass"), "09"
+            yield str(DEVICES / interface / "bInterfaceClass"), "09"
             yield from self._attributes(_folder(port), n)
             if len(self._ports) > 1:
                 yield from self._attributes(_folder(port) / "peer", 1 - n)
 
     def _attributes(self, folder: PurePosixPath, half: int) -> Iterator[tuple[str, str]]:
-        yield str(folder / "connect_type"), "hotplug\n"
-        yield str(folder / "over_current_count"), "0\n"
-        yield str(folder / "power/runtime_status"), "active\n"
+        yield str(folder / "connect_type"), "hotplug"
+        yield str(folder / "over_current_count"), "0"
+        yield str(folder / "power/runtime_status"), "active"
         if self._switches:
-            yield str(folder / "power/pm_qos_no_power_off"), "1\n"
+            yield str(folder / "power/pm_qos_no_power_off"), "1"
         if self._kernel >= (6, 0):
-            yield str(folder / "disable"), f"{int(self._disabled[half])}\n"
+            yield str(folder / "disable"), str(int(self._disabled[half]))
 
 
 def _names(port: str) -> tuple[str, str, str]:
@@ -109,11 +91,6 @@ def _names(port: str) -> tuple[str, str, str]:
 def _folder(port: str) -> PurePosixPath:
     hub, interface, number = _names(port)
     return DEVICES / interface / f"{hub}-port{number}"
-
-
-def _refuse(number: int) -> NoReturn:
-    # OSError's own constructor makes the subclass that fits the number.
-    raise OSError(number, os.strerror(number))
 
 
 def make(site: Site) -> UsbPort:

@@ -14,6 +14,9 @@ from hwctl_emulated.seeds import stream
 from hwctl_emulated.spi import EmulatedSpi
 from hwctl_emulated.wires import Files, Settle, Wire
 
+RUN_IN_SETTING = 0x80
+"""Of 255: what the last hwctl had left in the fan controllers."""
+
 
 class SettlingI2c(EmulatedI2c):
     """A bus with parts that switch something: each transaction may have."""
@@ -77,6 +80,25 @@ class Workshop:
     def channels(self, site: Site) -> list[int]:
         """Those of its channels that are outlets."""
         return [one.channel for one in self.wiring.outlet.values() if one.device == site.name]
+
+    def fans(self, site: Site, there: range) -> list[int]:
+        """Those of its channels that have a fan. :raises ConfigError: it has no such channel."""
+        channels = [fan.channel for fan in self.wiring.fan.values() if fan.device == site.name]
+        for channel in channels:
+            if channel not in there:
+                raise ConfigError(
+                    f"it has channels {there[0]} to {there[-1]}, and no channel {channel}",
+                    where=f"device.{site.name}",
+                    hint="correct the `channel` of the fans on it",
+                )
+        return channels
+
+    def files(self, site: Site) -> Files:
+        """The folder of the kernel that a device is in. :raises ConfigError: no such bus."""
+        found = self.parts.files.get(site.entry.bus or "")
+        if found is None:
+            raise no_bus(site, "sysfs")
+        return found
 
     def place(self, site: Site, chip: Chip, default: int) -> tuple[EmulatedI2c, int]:
         """Put a chip on its I2C bus. :raises ConfigError: no such bus, or no such place on it."""

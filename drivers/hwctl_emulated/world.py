@@ -10,19 +10,19 @@ from typing import Any
 from hwctl.model.errors import HostError
 from hwctl.model.settings import Settings
 from hwctl.model.wiring import Wiring
+from hwctl_emulated.air import Air
 from hwctl_emulated.assembly import assemble, check_references
 from hwctl_emulated.bank import Bank, Mains, Source
 from hwctl_emulated.control import control
 from hwctl_emulated.draws import Draws
 from hwctl_emulated.emc230x import WATCHDOG_S
-from hwctl_emulated.fan import Fan
 from hwctl_emulated.feeds import Feeds
 from hwctl_emulated.gpio import GpioLines
+from hwctl_emulated.http_end import Answer
 from hwctl_emulated.i2c import EmulatedI2c
-from hwctl_emulated.makers_i2c import RUN_IN_SETTING
 from hwctl_emulated.net_parts import NetParts
 from hwctl_emulated.node import Node, State
-from hwctl_emulated.page import Answer, answer
+from hwctl_emulated.page import answer
 from hwctl_emulated.parts import Parts, named
 from hwctl_emulated.pins import EmulatedFactory
 from hwctl_emulated.scenario import Seen, scenario_named
@@ -32,9 +32,6 @@ from hwctl_emulated.spi import EmulatedSpi
 from hwctl_emulated.wires import Files, HidBoard, Wire
 
 STEP_S = 0.25
-ROOM_CELSIUS = 26.0
-CASE_HEATING, CASE_S = 0.35, 120.0
-"""Degrees per watt in a case with still air, and how slowly it warms (untuned)."""
 GAUGE_WARMTH = 3.0
 """Degrees by which gauges are warmer than the air (untuned)."""
 FIRST_CHARGE = 0.8
@@ -69,7 +66,6 @@ class World:
         self.start_wall = start_wall
         self.mains_override: bool | None = None
         self.mains = True
-        self.air_celsius = ROOM_CELSIUS + 4
         self.peaks = dict.fromkeys(wiring.rail, 0.0)
         """The greatest current seen on each rail, in amperes."""
         self.overruns = dict.fromkeys(wiring.rail, 0)
@@ -90,13 +86,10 @@ class World:
             name: Node(name, node, stream(seed, f"node/{name}"), start_wall)
             for name, node in wiring.node.items()
         }
-        self.fans = {
-            name: Fan(fan.rpm_max, fan.start_duty, stream(seed, f"fan/{name}"))
-            for name, fan in wiring.fan.items()
-        }
         check_references(wiring, self.parts)
+        self.air = Air(wiring, self.parts, seed)
         self.feeds = Feeds(wiring, self.parts, self.sources, self.nodes)
-        self.draws = Draws(wiring, self.parts, self.sources, self.nodes, self.fans, self.feeds)
+        self.draws = Draws(wiring, self.parts, self.sources, self.nodes, self.air.fans, self.feeds)
         self._run_in()
         self._running = True
 
@@ -184,22 +177,14 @@ class World:
         for name, source in self.sources.items():
             source.step(loads[name], self.mains, STEP_S)
         self.feeds.share(self.now)
-        flow = sum(fan.flow for fan in self.fans.values()) / max(1, len(self.fans))
-        warmth = CASE_HEATING * sum(loads.values()) * (1 - 0.7 * flow)
-        self.air_celsius += (ROOM_CELSIUS + warmth - self.air_celsius) * STEP_S / CASE_S
+        self.air.warm(sum(loads.values()), STEP_S)
         for node in self.nodes.values():
-            node.step(self.now, STEP_S, self.air_celsius, flow)
+            node.step(self.now, STEP_S, self.air.celsius, self.air.flow)
         self.feeds.halted()
-        for name, fan in self.fans.items():
-            wired = self.wiring.fan[name]
-            board = self.parts.fans[wired.device]
-            at = wired.channel - board.first
-            fan.step(board.duty(at) if self.head_powered else 0.0, STEP_S)
-            if board.rpm is not None:
-                board.rpm[at] = fan.rpm
+        self.air.turn(STEP_S, powered=self.head_powered)
         for strip in self.parts.strips.values():
             strip.settle(self.now)
-        self.draws.measure(self.now, self.air_celsius + GAUGE_WARMTH, STEP_S)
+        self.draws.measure(self.now, self.air.celsius + GAUGE_WARMTH, STEP_S)
 
     def settle(self) -> None:
         """Something may have been switched."""
@@ -242,15 +227,10 @@ class World:
             outlet = self.feeds.outlet_of(name)
             if outlet is None or self.feeds.fed(outlet):
                 node.run_in(0.0, RUN_IN_S)
-        for name, fan in self.fans.items():
-            wired = self.wiring.fan[name]
-            fan.run_in(RUN_IN_SETTING / 255)
-            board = self.parts.fans[wired.device]
-            if board.rpm is not None:
-                board.rpm[wired.channel - board.first] = fan.rpm
+        self.air.run_in()
         for name, watts in self._loads().items():
             self.sources[name].step(watts, self.mains, 0.0)
-        self.draws.measure(self.now, self.air_celsius + GAUGE_WARMTH, STEP_S)
+        self.draws.measure(self.now, self.air.celsius + GAUGE_WARMTH, STEP_S)
 
 
 def _down(node: Node) -> bool:

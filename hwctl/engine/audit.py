@@ -4,6 +4,7 @@ Kept in the journal, written by the writer's thread: a command never waits for i
 cannot be written is an event, since the log of the service is then all that is left.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from hwctl.engine.writer import Writer
 from hwctl.model.errors import HwctlError, JournalUnavailableError
 from hwctl.policy.operation import Op
 
+AWAY_S = 60.0
+MOST_ORIGINS = 256
+"""Of callers that were turned away; more are not told apart, nor recorded, until some are old."""
 SHORT = 300
 """Characters kept of an error."""
 ENDS_KEPT = 1024
@@ -48,6 +52,8 @@ class Audit:
         self._journal = journal
         self._writer = writer
         self._lost = lost
+        self._guard = threading.Lock()
+        self._away: dict[str, tuple[float, int]] = {}
         self._ends: OrderedDict[str, tuple[str | None, str]] = OrderedDict()
         """By operation: how its node is now, and the result. The writer's alone."""
 
@@ -78,7 +84,24 @@ class Audit:
         self._writer.submit(save)
 
     def turned_away(self, what: str, by: str, origin: str, why: str) -> None:
-        self._keep(Draft(by, origin, what, [("", "")]), f"turned away: {why[:SHORT]}", refused=True)
+        """Of one origin once a minute, with the number of those since: who floods the door must
+        neither delay an order nor push out what others did."""
+        now = self._clock.wall()
+        with self._guard:
+            if len(self._away) >= MOST_ORIGINS:
+                self._away = {
+                    one: seen for one, seen in self._away.items() if now - seen[0] < AWAY_S
+                }
+            last, more = self._away.get(origin, (float("-inf"), 0))
+            if now - last < AWAY_S:
+                self._away[origin] = (last, more + 1)
+                return
+            if len(self._away) >= MOST_ORIGINS:
+                return
+            self._away[origin] = (now, 0)
+        since = f" ({more} more from there before)" if more else ""
+        refused = Draft(by, origin, what, [("", "")])
+        self._keep(refused, f"turned away: {why[:SHORT]}{since}", refused=True)
 
     def entries(self, after: int, limit: int) -> list[AuditEntry]:
         return [AuditEntry(*row) for row in self._journal.records(after, limit)]

@@ -139,7 +139,8 @@ class Journal:
                     f"written by a newer hwctl (schema {version}, this one knows {SCHEMA_VERSION})"
                 )
             db.executescript(SCHEMA)
-            db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            if version != SCHEMA_VERSION:  # it is a write, and another process may hold the lock
+                db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         except sqlite3.Error:
             db.close()
             raise
@@ -187,6 +188,11 @@ class Journal:
                 with suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
                 raise self._unavailable(error) from error
+            except BaseException:
+                # Not the disk's fault, and nothing may stay half done.
+                with suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+                raise
             for _ in waiting:
                 self._unwritten.popleft()
             self._problem = None
@@ -206,6 +212,8 @@ class Journal:
         self, at: float, kind: str, subject: str, text: str, severity: str, data: dict[str, Any]
     ) -> Event:
         """Keep an event; in memory alone while nothing can be written."""
+        # A device may say what no UTF-8 holds.
+        text = text.encode("utf-8", "backslashreplace").decode()
         with self._lock:
             event = Event(self._next_event, at, kind, subject, text, severity, data)
             self._next_event += 1

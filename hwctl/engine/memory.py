@@ -93,7 +93,7 @@ def recall(engine: "Engine") -> None:
         engine.assumed = {
             outlet: bool(on) for outlet, on in assumed[0].items() if outlet in engine.wiring.outlet
         }
-    for op in engine.desk.resume(engine.wiring.node):
+    for op in engine.desk.resume(engine.wiring.node, engine.outlet_of):
         if op.state.ended:
             engine.audit_record.ended(op, "not wired any more")
         # A board that was switched on just before may still draw its inrush.

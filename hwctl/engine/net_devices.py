@@ -20,10 +20,11 @@ from hwctl.engine.workers import (
     Order,
     Poll,
     Report,
+    as_ours,
     put_order,
 )
 from hwctl.model.drivers import Driver, Net, Options
-from hwctl.model.errors import DeviceError, HostError, HwctlError
+from hwctl.model.errors import HostError, HwctlError
 
 
 class NetDevice:
@@ -131,8 +132,8 @@ class NetDevice:
             value = job(self._device)
             if inspect.isawaitable(value):
                 value = await value
-        except (DeviceError, HostError) as error:
-            failure = error
+        except Exception as raised:  # noqa: BLE001 - see `as_ours`
+            failure = as_ours(raised, self.name)
         self._judge(failure)
         self._report(Report(self.name, key, self._clock.now(), value, failure))
         return failure

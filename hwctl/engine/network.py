@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from hwctl.engine.clock import Clock, pace
 from hwctl.engine.net_devices import NetDevice
-from hwctl.engine.workers import Report
+from hwctl.engine.workers import Report, as_ours
 from hwctl.model.drivers import HostControl, LoadSource
 from hwctl.model.errors import HostError, HwctlError
 
@@ -62,7 +62,8 @@ class Network:
             return
         try:
             sample = await entry.load.sample()
-        except HostError as error:
+        except Exception as raised:  # noqa: BLE001 - see `as_ours`
+            error = as_ours(raised, entry.node)
             self._report(Report(entry.node, f"load/{entry.node}", self._clock.now(), error=error))
             return
         self._report(Report(entry.node, f"load/{entry.node}", self._clock.now(), sample))

@@ -6,7 +6,7 @@ id of the first. The rules of each step are :mod:`hwctl.policy.power`'s.
 
 import secrets
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -241,7 +241,7 @@ class Desk:
             if after is op:
                 continue
             with self._lock:
-                if self._ops[op.id] is not op:
+                if self._ops.get(op.id) is not op:
                     continue  # cancelled in between: the cancellation stands
                 self._put(after)
             changed = (after.step, after.state, after.ordered) != (op.step, op.state, op.ordered)
@@ -259,8 +259,12 @@ class Desk:
                 ended.append(after)
         return ended
 
-    def resume(self, nodes: Collection[str]) -> list[Op]:
-        """Take up what was under way when the process ended. ``nodes``: those that are wired.
+    def resume(self, nodes: Collection[str], outlet_of: Mapping[str, str]) -> list[Op]:
+        """Take up what was under way when the process ended.
+
+        :param nodes: those that are wired.
+        :param outlet_of: what feeds them now; an operation on another outlet would switch a node
+            that nobody meant.
 
         :returns: the operations that go on, and those that had to end because their nodes are gone.
         """
@@ -268,8 +272,11 @@ class Desk:
         now, wall = self._clock.now(), self._clock.wall()
         for stored in self._journal.load(wall - now, limit=KEPT_ENDED):
             op = stored
-            if not op.state.ended and op.target not in nodes:
-                error = f"{op.target} is not in the wiring file any more"
+            moved = op.target not in nodes or op.outlet != outlet_of.get(op.target)
+            if not op.state.ended and moved:
+                gone = op.target not in nodes
+                what = "is not in the wiring file any more" if gone else "has another outlet now"
+                error = f"{op.target} {what}"
                 op = replace(op, state=OpState.FAILED, error=error, finished_wall=wall)
                 self._save_later(op)
                 self._emit("power.failed", op.target, f"{op.kind} {op.id}: {error}", "critical")
@@ -319,8 +326,11 @@ class Desk:
         offset = self._clock.wall() - self._clock.now()
 
         def save() -> None:
+            # As it is by now: a cancellation may have come between.
+            with self._lock:
+                latest = self._ops.get(op.id, op)
             try:
-                self._journal.save([op], offset)
+                self._journal.save([latest], offset)
             except JournalUnavailableError:
                 return  # the snapshot shows the journal's problem; actions are refused one by one
 

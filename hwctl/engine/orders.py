@@ -50,7 +50,7 @@ def _known(engine: "Engine", device: str) -> dict[int, bool]:
     """What its channels were last ordered to be."""
     return {
         engine.wiring.outlet[outlet].channel: on
-        for outlet, on in engine.assumed.items()
+        for outlet, on in tuple(engine.assumed.items())
         if engine.wiring.outlet[outlet].device == device
     }
 
@@ -71,6 +71,8 @@ def _switched(
             memory.remember_assumed(engine)
         if comes_on:
             late = action.off_s + power_facts.DEVICE_S if action.verb == "cycle" else 0.0
+            if not engine.says[engine.wiring.outlet[outlet].device].prompt:
+                late += engine.limits.verify_s
             power_facts.expect_inrush(engine, outlet, late + power_facts.CONTACT_S)
     done(error)
     engine.wake()

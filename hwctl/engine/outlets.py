@@ -12,9 +12,13 @@ class Says(NamedTuple):
     cycles: bool
     asks: bool
     switches_off: bool
+    prompt: bool
+    """Whether it has switched by the time that its order has been carried out. What answers over
+    the network, or presses a button, may be later."""
 
     @classmethod
     def of(cls, use: Use) -> "Says":
         return cls(
-            use.says("reads_back"), use.says("cycles"), use.says("asks"), use.driver.switches_off
-        )
+            use.says("reads_back"), use.says("cycles"), use.says("asks"), use.driver.switches_off,
+            use.driver.bus != "net" and not use.says("asks"),
+        )  # fmt: skip

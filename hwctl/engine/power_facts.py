@@ -31,6 +31,7 @@ def facts(engine: "Engine", op: Op, now: float) -> Facts:
     key = gauge_key(meter.device, meter.channel) if meter else None
     stale = engine.gauge_stale_s
     seen = engine.senses.seen(outlet_key(op.outlet)) if op.outlet else None
+    down = engine.shutdown.phase in (shutdown.Phase.RUNNING, shutdown.Phase.DOWN)
     by_network = engine.network.can_halt(op.target)
     return Facts(
         outlet_on=engine.outlet_on(op.outlet),
@@ -45,13 +46,14 @@ def facts(engine: "Engine", op: Op, now: float) -> Facts:
         can_be_seen=engine.network.can_be_seen(op.target),
         halted_watts=node.halted_watts,
         # Nothing comes on in the middle of a shutdown, whoever asked for it before.
-        admitted=engine.shutdown.phase not in (shutdown.Phase.RUNNING, shutdown.Phase.DOWN)
+        admitted=not down
         and (
             outlet is None or admission.admit(rail_load(engine, outlet.rail, now), node.inrush_amps)
         ),
         off_since=engine.off_since.get(op.outlet) if op.outlet else None,
         assumed=outlet is not None and not engine.says[outlet.device].reads_back,
         unread_at=seen.failed_at if seen else None,
+        shutting_down=down,
         waits_for=waits_for(engine, op),
     )
 

@@ -6,6 +6,7 @@ and recovery are each reported once. A slow device delays its own bus and nothin
 """
 
 import errno
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,8 +16,16 @@ from hwctl.engine.buses import Buses
 from hwctl.engine.clock import Clock, pace
 from hwctl.engine.uevents import Uevent
 from hwctl.model.drivers import Driver, Later, Options
-from hwctl.model.errors import BusError, DeviceBusyError, DeviceError, HwctlError
+from hwctl.model.errors import (
+    BusError,
+    DeviceBusyError,
+    DeviceError,
+    HostError,
+    HwctlError,
+)
 from hwctl.model.wiring import Bus
+
+log = logging.getLogger("hwctl")
 
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 30.0
@@ -50,6 +59,21 @@ class Health:
     error: HwctlError | None
     way: str = ""
     """How it is reached from now on, if that has changed: neither a failure nor the end of one."""
+
+
+def as_ours(raised: Exception, device: str) -> HwctlError:
+    """Whatever a driver raises is its own device's failure: the thread of its bus goes on, with the
+    fans that may be on it."""
+    if isinstance(raised, DeviceError | BusError | HostError):
+        return raised
+    log.error("the driver of %s failed", device, exc_info=raised)
+    error = DeviceError(
+        f"its driver failed: {type(raised).__name__}: {raised}",
+        where=device,
+        hint="this is a fault of the driver: report it, with the log",
+    )
+    error.__cause__ = raised
+    return error
 
 
 @dataclass(slots=True)
@@ -248,13 +272,14 @@ class BusWorker:
             device = self._device(order.device, now=True)
             try:
                 value = order.job(device)
-            except (DeviceError, BusError) as error:
-                if not self._devices[order.device].changed_hands(error):
+            except (DeviceError, BusError) as taken:
+                if not self._devices[order.device].changed_hands(taken):
                     raise
                 self._devices[order.device].opened = device = None
                 device = self._device(order.device, now=True)
                 value = order.job(device)
-        except (DeviceError, BusError) as error:
+        except Exception as raised:  # noqa: BLE001 - see `as_ours`
+            error = as_ours(raised, order.device)
             if device is None:
                 error.undelivered = True
             self._failed(order.device, error)
@@ -292,7 +317,8 @@ class BusWorker:
                 poll.due = entry.ready_at
                 return
             value = poll.job(device)
-        except (DeviceError, BusError) as error:
+        except Exception as raised:  # noqa: BLE001 - see `as_ours`
+            error = as_ours(raised, poll.device)
             if entry.changed_hands(error):
                 entry.opened = None
                 poll.due = self._clock.now()  # it is opened anew in the next round

@@ -3,10 +3,13 @@
 The tick never waits for a disk: it hands its intents over and goes on.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from queue import SimpleQueue
+
+log = logging.getLogger("hwctl")
 
 LINGER_S = 0.001
 """Before a job: whoever handed it over is just answering a request, and that comes first."""
@@ -42,4 +45,8 @@ class Writer:
         while (job := self._jobs.get()) is not None:
             if self._jobs.empty():
                 time.sleep(LINGER_S)
-            job()
+            try:
+                job()
+            except Exception:
+                # Without this thread nothing could be ordered any more, a shutdown included.
+                log.exception("a job of the journal's thread failed")

@@ -134,6 +134,8 @@ class Facts:
     """Whether what can be asked to halt can be asked to reboot, too; a power button cannot."""
     unread_at: float | None = None
     """When its outlet was last asked in vain."""
+    shutting_down: bool = False
+    """A shutdown is under way, or has been: nothing comes on."""
     waits_for: str | None = None
     """Another node that must be up, or down, first; its operation is under way."""
 
@@ -194,6 +196,8 @@ class Op:
     quiet_since: float | None = None
     asked: float | None = None
     """When the node was asked to halt, by this process: halts are timed from here."""
+    blind: bool = False
+    """Its meter showed next to nothing while the node answered: it proves nothing."""
     boot_before: str | None = None
     switched_on: float | None = None
     steps: tuple[StepRecord, ...] = ()

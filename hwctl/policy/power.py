@@ -146,6 +146,8 @@ def _ask(op: Op, now: float, wall: float, facts: Facts, limits: Limits) -> tuple
         problem = f"no way to ask {op.target} to {verb} is configured"
     elif op.ordered is None:
         action = Action(op.id, op.step or Step.HALT, verb, op.target, cause=op.reason)
+        if facts.os is Os.UP and watts is not None and watts <= facts.halted_watts:
+            op = replace(op, blind=True)
         asked = now if verb == "halt" else None
         return replace(op, ordered=now, outcome=None, asked=asked), action
     elif op.outcome is not None and op.outcome.error is not None:
@@ -168,7 +170,7 @@ def _prove(
     if facts.seen_off:
         # Of a timed cycle, too: its device will not cycle what is off, and switch-on does the rest.
         return enter(op, Step.VERIFY_OFF, now, wall, "the feed went off by itself"), None
-    watts = facts.draw
+    watts = None if op.blind else facts.draw
     # Silence proves nothing: the network falls silent long before the last write. The draw does.
     answers = op.quiet_since is not None and (facts.heard or 0.0) > op.quiet_since
     if watts is not None and watts <= facts.halted_watts and not answers:
@@ -183,7 +185,12 @@ def _prove(
         op = replace(op, quiet_since=None)
     if now - op.entered <= limits.halt_deadline_s:
         return op, None
-    if watts is not None:
+    if op.blind:
+        why = (
+            f"nothing proves that {op.target} has halted: its meter showed next to nothing while "
+            "it was up, so it is broken or another feed's"
+        )
+    elif watts is not None:
         why = f"{op.target} still draws {watts:.1f} W {limits.halt_deadline_s:.0f} s after the call"
     else:
         why = f"nothing proves that {op.target} has halted: its feed's draw is not known"
@@ -209,6 +216,8 @@ def _switch(
             if op.timed:
                 return op, None
             return enter(op, Step.ADMIT, now, wall, "the rail's headroom was taken"), None
+        if not on and _too_late(op, now, limits):
+            return fail(op, wall, "its time is long over; nothing was cut"), None
         cause = op.forced or op.reason
         action = Action(op.id, step_now, "switch", op.outlet, on=on, cause=cause)
         op = replace(op, ordered=now, outcome=None)
@@ -227,6 +236,8 @@ def _switch(
     seen = None if facts.assumed else facts.seen_since(math.nextafter(op.ordered, math.inf))
     if seen is on:
         return go_on(op, now, wall, f"carried out, although: {problem}"), None
+    if facts.assumed and not undelivered and (result := _lost(op, now, wall, facts, limits, on=on)):
+        return result, None
     if on and op.cuts and waited > limits.verify_s and (undelivered or seen is False):
         # hwctl itself has cut it: it is tried again as long as a boot may take.
         first = op.switched_on if op.switched_on is not None else op.ordered
@@ -252,6 +263,32 @@ def _switch(
     return enter(op, back, now, wall, "not carried out before the restart"), None
 
 
+def _lost(op: Op, now: float, wall: float, facts: Facts, limits: Limits, *, on: bool) -> Op | None:
+    """What becomes of an order that may have been carried out, where nothing can be read back.
+
+    The draw tells, where it is measured; else, after a restart or where hwctl itself has cut, the
+    order is given again, which changes nothing if it had been carried out.
+    """
+    restarted = op.outcome is not None and op.outcome.error == RESTARTED
+    newer = op.ordered is not None and facts.watts.taken > op.ordered
+    if facts.draw is not None and newer and (facts.draw > DEAD_WATTS) is on and not op.blind:
+        return go_on(op, now, wall, f"its feed draws {facts.draw:.1f} W")
+    first = op.switched_on if op.switched_on is not None else now
+    waited = now - (op.ordered or now) > limits.verify_s
+    if on and (restarted or op.cuts) and waited and now - first <= limits.boot_s:
+        again = enter(op, Step.SWITCH_ON, now, wall, "ordered again: it cannot be read back")
+        return replace(again, switched_on=first)
+    if not on and restarted:
+        back = Step.CUT if op.forced else Step.PROVE_HALT
+        return enter(op, back, now, wall, "looked at again: it cannot be read back")
+    return None
+
+
+def _too_late(op: Op, now: float, limits: Limits) -> bool:
+    """Whether even a command that began at the last moment would have cut by now."""
+    return now > op.expires + limits.halt_s + limits.halt_deadline_s + 2 * limits.verify_s
+
+
 def _off_s(limits: Limits) -> float:
     """How long a device that cycles by itself stays off: long enough to be seen off."""
     return max(limits.min_off_s, 2 * limits.verify_s)
@@ -263,6 +300,8 @@ def _cycle(
     if op.outlet is None:
         return fail(op, wall, f"{op.target} has no outlet"), None
     if op.ordered is None:
+        if _too_late(op, now, limits):
+            return fail(op, wall, "its time is long over; nothing was cut"), None
         if not facts.admitted:
             return enter(op, Step.ADMIT, now, wall, "the rail's headroom was taken"), None
         cause = op.forced or op.reason
@@ -369,6 +408,8 @@ def _drain(
 def _admit(
     op: Op, now: float, wall: float, facts: Facts, limits: Limits
 ) -> tuple[Op, Action | None]:
+    if facts.shutting_down and op.timed and not op.cuts:
+        return end(op, wall, OpState.CANCELLED, "the rig is being shut down"), None
     # A node that hwctl itself has cut comes on however late it has become.
     if now > op.expires and not op.cuts:
         what = facts.waits_for or "headroom"

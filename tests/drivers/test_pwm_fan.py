@@ -188,7 +188,7 @@ def test_the_emulated_one_is_made_of_its_table_and_refuses_as_the_kernel():
     site = Site("f", DeviceEntry(driver="pwm_fan", chip="1-0040"), lambda: 0.0, Random(0))
     part = make(site, outputs=3)
     assert part.read(f"{CHIP}/npwm") == "3\n"
-    assert part.names("bus/platform/devices/1-0040/pwm") == ["pwmchip0"]
+    assert part.names("bus/i2c/devices/1-0040/pwm") == ["pwmchip0"]
     part.write(f"{CHIP}/export", "1")
     for path, text, code in (
         ("export", "1", errno.EBUSY),

@@ -218,7 +218,7 @@ def test_air_cools_and_standing_fans_let_it_get_hot(world, write):
     drive_fans(world, write, 0xFF)
     world.advance_to(1200)
     cool = status(world)["nodes"]["pi1"]["celsius"]
-    for fan in world.fans:
+    for fan in world.air.fans:
         world.control({"op": "fan", "fan": fan, "stalled": True})
     world.advance_to(3600)
     seen = status(world)

@@ -265,11 +265,27 @@ def test_the_record_is_bounded(rehearsal: Make, monkeypatch: pytest.MonkeyPatch)
     stage = rehearsal()
     stage.journal._db.execute("PRAGMA synchronous=OFF")  # this test is not about power loss
     for _ in range(2000):
-        stage.engine.turned_away(what="w", by="b", origin="o", why="x" * 5000)
+        stage.engine.locate("pi1", True, by="b", origin="o")
     kept = stage.engine.audit(0, 10_000)
     assert len(kept) == 501
     assert kept[-1].id == 2000
-    assert all(len(e.result) < 350 for e in kept)
+
+
+def test_who_floods_the_door_is_recorded_once_a_minute(rehearsal: Make) -> None:
+    stage = rehearsal()
+    for number in range(3000):
+        stage.engine.turned_away(what="w", by="b", origin=f"10.0.0.{number % 3}", why="x" * 5000)
+    first = stage.engine.audit(0, 10_000)
+    assert sorted(e.origin for e in first) == ["10.0.0.0", "10.0.0.1", "10.0.0.2"]
+    assert all(len(e.result) < 350 for e in first)
+    stage.run(61, 1.0)
+    stage.engine.turned_away(what="w", by="b", origin="10.0.0.1", why="again")
+    assert stage.engine.audit(0, 10_000)[-1].result == (
+        "turned away: again (999 more from there before)"
+    )
+    for number in range(3000):
+        stage.engine.turned_away(what="w", by="b", origin=f"10.1.{number}", why="many places")
+    assert len(stage.engine.audit(0, 10_000)) < 300
 
 
 def test_what_cannot_be_recorded_is_an_event(rehearsal: Make) -> None:

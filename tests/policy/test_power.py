@@ -30,6 +30,7 @@ class Board:
     undelivered: bool = False
     """Whether a dead relay is one that was not reached at all."""
     waits_for: str | None = None
+    shutting_down: bool = False
 
     faults: set[str] = field(default_factory=set)
     on: bool = True
@@ -49,7 +50,13 @@ class Board:
     asked: list[str] = field(default_factory=list)
 
     def facts(self) -> Facts:
-        watts = 0.0 if not self.on and "welded" not in self.faults else WATTS[self.state]
+        watts = (
+            0.1
+            if "foreign meter" in self.faults
+            else 0.0
+            if not self.on and "welded" not in self.faults
+            else WATTS[self.state]
+        )
         volts = 5.1 if self.on or {"welded", "backfed"} & self.faults else 0.0
         meter = "no meter" not in self.faults
         seen = not self.on if "opposite" in self.faults else self.on
@@ -71,6 +78,7 @@ class Board:
             assumed=blind,
             unread_at=self.now if unread else None,
             waits_for=self.waits_for,
+            shutting_down=self.shutting_down,
         )
 
     def live(self, dt: float) -> None:
@@ -640,6 +648,9 @@ def test_a_forced_reset_is_a_timed_cycle_too():
     assert op.forced == "cut without a proven halt: forced by ann"
 
 
+ASSUMED = (Step.VERIFY_OFF, Step.VERIFY_ON)
+"""Steps that an outlet without read-back and meter passes at once."""
+
 # --- an outlet that cannot be read back -------------------------------------------------------
 
 
@@ -671,6 +682,44 @@ def test_an_assumed_outlet_that_did_not_cut_is_seen_by_its_current():
     op = run(new("off"), board)
     assert op.state is OpState.FAILED
     assert "still flow" in (op.error or "")
+
+
+@pytest.mark.parametrize("how", ["lost", "saved", "done"])
+@pytest.mark.parametrize("meter", [True, False])
+@pytest.mark.parametrize("at", sorted({*PLANS["cycle", True]} - {*ASSUMED}))
+def test_killed_at_every_step_with_an_outlet_that_cannot_be_read(at, meter, how):
+    board = Board(assumed=True, faults=set() if meter else {"no meter"})
+    before, op = approach(new(force=True), board, at)
+    board.admitted = True
+    op = run(crash(before, op, board, how, 1.0), board)
+    assert op.state is OpState.DONE
+    assert board.on
+    assert board.edges == [False, True]
+
+
+def test_a_meter_that_shows_nothing_while_the_node_answers_proves_no_halt():
+    board = Board(faults={"foreign meter"})
+    op = run(new("off"), board)
+    assert op.state is OpState.FAILED
+    assert "another feed's" in (op.error or "")
+    assert board.edges == []
+
+
+def test_a_cut_is_not_made_hours_later_though_the_halt_is_proven():
+    board = Board()
+    op = run_to(new("off"), board, Step.PROVE_HALT)
+    board.live(9000.0)
+    op = run(resume(op, board.now), board)
+    assert op.state is OpState.FAILED
+    assert "long over" in (op.error or "")
+    assert board.edges == []
+
+
+def test_a_timed_cycle_that_has_not_cut_makes_way_for_a_shutdown():
+    board = Board(admitted=False, shutting_down=True)
+    op = run(new(timed=True), board)
+    assert op.state is OpState.CANCELLED
+    assert board.edges == []
 
 
 # --- a dead device ----------------------------------------------------------------------------

@@ -20,7 +20,11 @@ Id = Annotated[str, Path(alias="id", max_length=200)]
 OperationId = Annotated[str, Path(max_length=200)]
 Reason = Annotated[
     str,
-    Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", description="kept in the journal"),
+    Field(
+        max_length=200,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$",
+        description="kept in the journal",
+    ),
 ]
 IdempotencyKey = Annotated[
     str | None,
