@@ -106,6 +106,7 @@ DRIVER = Driver(
     roles=frozenset({"outlet"}),
     options=CommandOptions,
     open=Command,
+    takes_s=lambda options: options.limit_s,
     proof="real programs that obey, fail, hang, flood and fork",
     reads_back=lambda options: options.state is not None,
     cycles=lambda options: options.cycle is not None,

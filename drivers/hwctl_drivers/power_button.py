@@ -176,5 +176,6 @@ DRIVER = Driver(
     open=PowerButton,
     reads_back=_senses,
     asks=True,
+    takes_s=lambda options: options.hold_s,
     proof="emulated button and gpiozero's mock pins; pressers killed in mid-press, on gpio-sim too",
 )

@@ -298,6 +298,14 @@ class Journal:
             )
         ]
 
+    def cuts(self, since: float) -> list[tuple[str, float]]:
+        """(outlet, when) of each feed that was ordered to be cut after ``since``; wall seconds."""
+        rows = self._read(
+            "SELECT what, at FROM intents WHERE step IN ('cut', 'cycle') AND at > ? ORDER BY id",
+            (since,),
+        )
+        return [(what.rpartition(" ")[2], at) for what, at in rows]
+
     def record(self, row: Sequence[str | float | None]) -> None:
         """Keep a command: an :class:`~hwctl.engine.service.AuditEntry` without its id."""
         number = self._write([(_AUDIT_SQL, tuple(row))])

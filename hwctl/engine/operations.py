@@ -111,7 +111,9 @@ class Desk:
         with self._lock:
             for op in ops:
                 self._check_free(op.target)
-                if kind in ("cycle", "reset"):
+                # Off and on by two commands are a cycle, too; off alone is never refused.
+                spared = kind == "off" or by == SHUTDOWN or (kind == "on" and force)
+                if not spared:
                     self._check_rate(op.target, now, cycles_per_hour)
             # The nodes are held from here on, and the disk is waited for without the lock.
             self._held.update({op.target: op.id for op in ops})
@@ -270,6 +272,10 @@ class Desk:
         """
         taken_up = []
         now, wall = self._clock.now(), self._clock.wall()
+        node_of = {outlet: node for node, outlet in outlet_of.items()}
+        for outlet, cut_wall in self._journal.cuts(wall - HOUR_S):
+            if outlet in node_of:
+                self._cuts.setdefault(node_of[outlet], []).append(cut_wall - wall + now)
         for stored in self._journal.load(wall - now, limit=KEPT_ENDED):
             op = stored
             moved = op.target not in nodes or op.outlet != outlet_of.get(op.target)

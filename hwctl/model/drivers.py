@@ -494,6 +494,8 @@ class Driver:
     """Outlets only: whether it is a :class:`CyclingOutlet`."""
     asks: bool | Callable[[Any], bool] = False
     """Outlets only: whether it is an :class:`AskingOutlet`."""
+    takes_s: Callable[[Any], float] | None = None
+    """Outlets only: of the options, how long one order may take, where that is over 2 s."""
     switches_off: bool = True
     """Outlets only; Wake-on-LAN can only switch on."""
     channels: int | Callable[[Any], int] = 1

@@ -226,7 +226,7 @@ def _switch(
         return op, action
     if op.outcome is not None and op.outcome.error is None:
         return go_on(op, now, wall), None
-    if op.outcome is None and now - op.ordered <= 2 * limits.verify_s:
+    if op.outcome is None and now - op.ordered <= 2 * limits.verify_s + facts.takes_s:
         return op, None
     # It failed, or nobody knows: only a reading taken since tells whether it was carried out.
     error = op.outcome.error if op.outcome is not None else None
@@ -309,7 +309,7 @@ def _cycle(
         return replace(op, ordered=now, outcome=None), action
     if op.outcome is not None and op.outcome.error is None:
         return go_on(op, now, wall), None
-    if op.outcome is None and now - op.ordered <= 2 * limits.verify_s:
+    if op.outcome is None and now - op.ordered <= 2 * limits.verify_s + facts.takes_s:
         return op, None
     error = op.outcome.error if op.outcome is not None else None
     problem = error or f"{op.outlet} did not answer the order"

@@ -31,6 +31,7 @@ class Board:
     """Whether a dead relay is one that was not reached at all."""
     waits_for: str | None = None
     shutting_down: bool = False
+    takes_s: float = 0.0
 
     faults: set[str] = field(default_factory=set)
     on: bool = True
@@ -79,6 +80,7 @@ class Board:
             unread_at=self.now if unread else None,
             waits_for=self.waits_for,
             shutting_down=self.shutting_down,
+            takes_s=self.takes_s,
         )
 
     def live(self, dt: float) -> None:
@@ -720,6 +722,18 @@ def test_a_timed_cycle_that_has_not_cut_makes_way_for_a_shutdown():
     op = run(new(timed=True), board)
     assert op.state is OpState.CANCELLED
     assert board.edges == []
+
+
+def test_an_order_that_takes_long_is_waited_for():
+    board = Board(takes_s=20.0)
+    op = run_to(new("off", force=True), board, Step.CUT)
+    pending, board.pending = board.pending, []
+    for _ in range(30):
+        op = tick(op, board)
+    assert op.step is Step.CUT, "a button is held down for 15 s"
+    board.pending = pending
+    assert run(op, board).state is OpState.DONE
+    assert board.edges == [False]
 
 
 # --- a dead device ----------------------------------------------------------------------------
