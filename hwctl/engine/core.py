@@ -129,6 +129,8 @@ class Engine(Commands):
         self._told_refused: dict[str, str] = {}
         self.told_faults: set[str] = set()
         self._journal_problem: str | None = None
+        self.taken_up = False
+        """Whether what was under way when the last process ended is known."""
         self._stopping = False
         self._thread: threading.Thread | None = None
         self.limits = self._limits()
@@ -458,6 +460,8 @@ class Engine(Commands):
                 self.emit("journal.failed", "journal", problem, "critical")
             else:
                 self.emit("journal.recovered", "journal", "can be written again")
+                if not self.taken_up:
+                    memory.take_up(self)
         if problem and int(now / 5) != int((now - TICK_S) / 5):
             self.writer.submit(self.journal.try_again)
 

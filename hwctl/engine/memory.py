@@ -93,6 +93,14 @@ def recall(engine: "Engine") -> None:
         engine.assumed = {
             outlet: bool(on) for outlet, on in assumed[0].items() if outlet in engine.wiring.outlet
         }
+    take_up(engine)
+
+
+def take_up(engine: "Engine") -> None:
+    """The operations that were under way; again when a journal that could not be read can be."""
+    if engine.journal.problem is not None:
+        return
+    engine.taken_up = True
     for op in engine.desk.resume(engine.wiring.node, engine.outlet_of):
         if op.state.ended:
             engine.audit_record.ended(op, "not wired any more")
