@@ -18,7 +18,7 @@ from hwctl.model.errors import HwctlError, JournalUnavailableError
 from hwctl.policy.operation import Op
 
 AWAY_S = 60.0
-MOST_ORIGINS = 256
+MOST_CALLERS = 256
 """Of callers that were turned away; more are not told apart, nor recorded, until some are old."""
 SHORT = 300
 """Characters kept of an error."""
@@ -53,7 +53,7 @@ class Audit:
         self._writer = writer
         self._lost = lost
         self._guard = threading.Lock()
-        self._away: dict[str, tuple[float, int]] = {}
+        self._away: dict[tuple[str, str], tuple[float, int]] = {}
         self._ends: OrderedDict[str, tuple[str | None, str]] = OrderedDict()
         """By operation: how its node is now, and the result. The writer's alone."""
 
@@ -84,21 +84,21 @@ class Audit:
         self._writer.submit(save)
 
     def turned_away(self, what: str, by: str, origin: str, why: str) -> None:
-        """Of one origin once a minute, with the number of those since: who floods the door must
+        """Of one caller once a minute, with the number of those since: who floods the door must
         neither delay an order nor push out what others did."""
-        now = self._clock.wall()
+        now, caller = self._clock.wall(), (by, origin)
         with self._guard:
-            if len(self._away) >= MOST_ORIGINS:
+            if len(self._away) >= MOST_CALLERS:
                 self._away = {
                     one: seen for one, seen in self._away.items() if now - seen[0] < AWAY_S
                 }
-            last, more = self._away.get(origin, (float("-inf"), 0))
+            last, more = self._away.get(caller, (float("-inf"), 0))
             if now - last < AWAY_S:
-                self._away[origin] = (last, more + 1)
+                self._away[caller] = (last, more + 1)
                 return
-            if len(self._away) >= MOST_ORIGINS:
+            if len(self._away) >= MOST_CALLERS:
                 return
-            self._away[origin] = (now, 0)
+            self._away[caller] = (now, 0)
         since = f" ({more} more from there before)" if more else ""
         refused = Draft(by, origin, what, [("", "")])
         self._keep(refused, f"turned away: {why[:SHORT]}{since}", refused=True)
