@@ -23,7 +23,7 @@ STEP_NS = 40
 
 
 @pytest.fixture
-def both(plug_in, opened, load):
+def both(plug_in, opened, load, eventually):
     """both(driver, chip, address, module, name) gives hwctl's device and the kernel's folder."""
 
     def both(driver, chip, address, module, name, **options):
@@ -33,6 +33,9 @@ def both(plug_in, opened, load):
             bus.place(address, chip, name)
         ours, theirs = (plug_in(bus) for bus in buses)
         folder = theirs.bind(name, address)
+        # After its probe the kernel puts an idle part to sleep, a little later.
+        status = folder / "power" / "runtime_status"
+        eventually(lambda: status.read_text().strip() in ("suspended", "unsupported"))
         device = driver.open(opened(ours.path), driver.options(address=address, **options))
         device.probe()
         return device, folder
