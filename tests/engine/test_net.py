@@ -318,7 +318,7 @@ def test_a_datagram_arrives_whole():
             card.bind(("127.0.0.1", 0))
             card.setblocking(False)
             net = RealNet(RealClock())
-            await net.datagram("localhost", card.getsockname()[1], b"\xff" * 102, broadcast=True)
+            await net.datagram("127.0.0.1", card.getsockname()[1], b"\xff" * 102, broadcast=True)
             async with asyncio.timeout(AMPLE_S):
                 return await asyncio.get_running_loop().sock_recv(card, 1000)
 
