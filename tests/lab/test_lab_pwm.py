@@ -4,6 +4,7 @@ The PCA9685 is /sys/class/pwm for the kernel. It reads a channel when that is ex
 it off when that is given back, so each look is an export of its own.
 """
 
+import time
 from contextlib import contextmanager
 from random import Random
 
@@ -17,13 +18,23 @@ from hwctl_emulated.max31790 import Max31790
 from hwctl_emulated.pca9685 import Pca9685
 
 SEED = 5
+PATIENCE_S = 30.0
 STEPS = 4096
 STEP_NS = 40
 """One of the 25 MHz oscillator; 4096 of them, times the prescaler and one, are a period."""
 
 
+def settle(device):
+    """The kernel puts an idle part to sleep a little after its own last use."""
+    status = device / "power" / "runtime_status"
+    until = time.monotonic() + PATIENCE_S
+    while status.read_text().strip() not in ("suspended", "unsupported"):
+        assert time.monotonic() < until, "it is not put to sleep"
+        time.sleep(0.005)
+
+
 @pytest.fixture
-def both(plug_in, opened, load, eventually):
+def both(plug_in, opened, load):
     """both(driver, chip, address, module, name) gives hwctl's device and the kernel's folder."""
 
     def both(driver, chip, address, module, name, **options):
@@ -33,9 +44,7 @@ def both(plug_in, opened, load, eventually):
             bus.place(address, chip, name)
         ours, theirs = (plug_in(bus) for bus in buses)
         folder = theirs.bind(name, address)
-        # After its probe the kernel puts an idle part to sleep, a little later.
-        status = folder / "power" / "runtime_status"
-        eventually(lambda: status.read_text().strip() in ("suspended", "unsupported"))
+        settle(folder)
         device = driver.open(opened(ours.path), driver.options(address=address, **options))
         device.probe()
         return device, folder
@@ -47,6 +56,7 @@ class PwmChip:
     """/sys/class/pwm/pwmchipN of a device."""
 
     def __init__(self, device):
+        self.device = device
         (self.folder,) = device.glob("pwm/pwmchip*")
 
     def put(self, file, value):
@@ -60,6 +70,7 @@ class PwmChip:
         self.put("export", channel)
         yield f"pwm{channel}"
         self.put("unexport", channel)
+        settle(self.device)
 
 
 @pytest.fixture
