@@ -53,6 +53,7 @@ def facts(engine: "Engine", op: Op, now: float) -> Facts:
         off_since=engine.off_since.get(op.outlet) if op.outlet else None,
         assumed=outlet is not None and not engine.says[outlet.device].reads_back,
         unread_at=seen.failed_at if seen else None,
+        repeatable=outlet is None or not engine.says[outlet.device].asks,
         takes_s=engine.says[outlet.device].takes_s if outlet is not None else 0.0,
         shutting_down=down,
         waits_for=waits_for(engine, op),

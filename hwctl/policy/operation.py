@@ -134,6 +134,8 @@ class Facts:
     """Whether what can be asked to halt can be asked to reboot, too; a power button cannot."""
     unread_at: float | None = None
     """When its outlet was last asked in vain."""
+    repeatable: bool = True
+    """Whether the same order given twice does no more than once; a button pressed twice does."""
     takes_s: float = 0.0
     """How long an order to its outlet may take: a button is held down for seconds."""
     shutting_down: bool = False

@@ -273,6 +273,10 @@ def _lost(op: Op, now: float, wall: float, facts: Facts, limits: Limits, *, on: 
     newer = op.ordered is not None and facts.watts.taken > op.ordered
     if facts.draw is not None and newer and (facts.draw > DEAD_WATTS) is on and not op.blind:
         return go_on(op, now, wall, f"its feed draws {facts.draw:.1f} W")
+    if not facts.repeatable:
+        return None
+    if not on and restarted and now > op.expires:
+        return fail(op, wall, "expired while hwctl was down; it is not ordered again")
     first = op.switched_on if op.switched_on is not None else now
     waited = now - (op.ordered or now) > limits.verify_s
     if on and (restarted or op.cuts) and waited and now - first <= limits.boot_s:

@@ -32,6 +32,7 @@ class Board:
     waits_for: str | None = None
     shutting_down: bool = False
     takes_s: float = 0.0
+    repeatable: bool = True
 
     faults: set[str] = field(default_factory=set)
     on: bool = True
@@ -81,6 +82,7 @@ class Board:
             waits_for=self.waits_for,
             shutting_down=self.shutting_down,
             takes_s=self.takes_s,
+            repeatable=self.repeatable,
         )
 
     def live(self, dt: float) -> None:
@@ -697,6 +699,24 @@ def test_killed_at_every_step_with_an_outlet_that_cannot_be_read(at, meter, how)
     assert op.state is OpState.DONE
     assert board.on
     assert board.edges == [False, True]
+
+
+def test_a_button_that_nobody_can_read_is_not_pressed_twice():
+    """The second press would ask the node that the first one started to halt."""
+    board = Board(assumed=True, faults={"no meter"}, repeatable=False)
+    op = run_to(new(force=True), board, Step.SWITCH_ON)
+    op = run(crash(op, op, board, "done", 1.0), board)
+    assert board.edges == [False, True]
+    assert op.state is OpState.FAILED
+    assert "cannot be read back" in (op.error or "")
+
+
+def test_a_cut_that_cannot_be_read_back_is_not_ordered_again_once_it_has_expired():
+    board = Board(assumed=True, faults={"no meter"})
+    op = run_to(new("off", force=True), board, Step.CUT)
+    op = run(crash(op, op, board, "saved", 9000.0), board)
+    assert op.state is OpState.FAILED
+    assert board.edges == []
 
 
 def test_a_meter_that_shows_nothing_while_the_node_answers_proves_no_halt():
