@@ -69,11 +69,6 @@ class NetDevice:
         """As :meth:`hwctl.engine.workers.BusWorker.order`."""
         self._there(lambda: put_order(self._orders, Order(device, key, job, done)))
 
-    def poll_soon(self, device: str) -> None:
-        """Make its polls due."""
-        del device
-        self._there(self._make_due)
-
     # --- on the loop ---
 
     async def serve(self, loop: asyncio.AbstractEventLoop) -> None:

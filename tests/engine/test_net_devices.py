@@ -101,9 +101,9 @@ def test_polls_keep_their_pace():
     bench.clock.advance(0.1)
     bench.once()
     assert len(bench.plug.log) == 2
-    bench.device.poll_soon("plug")
+    bench.order(1)
     bench.once()
-    assert len(bench.plug.log) == 3
+    assert bench.plug.log[2:] == [("set", 1, True), ("get", 0)], "an order makes a poll due"
 
 
 @pytest.mark.parametrize("error", [silence(), DeviceError("refuses")])
