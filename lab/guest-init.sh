@@ -6,6 +6,8 @@
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export HOME=/run/home TMPDIR=/run/tmp PYTHONDONTWRITEBYTECODE=1
 export HYPOTHESIS_STORAGE_DIRECTORY=/run/hypothesis HWCTL_LAB=1
+# Importing the plugins that lie about (schemathesis, hypothesis, anyio) takes longer than most files.
+export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1
 python=$(cat /mnt/python)
 
 mount -t tmpfs tmpfs /run
@@ -26,7 +28,7 @@ while IFS= read -r argument; do
 done </mnt/arguments
 status=0
 # A test that hangs is shown where it stands, and ends the run.
-"$python" -m pytest -p no:cacheprovider -p no:hypothesispytest --basetemp=/run/tmp/pytest \
+"$python" -m pytest -p no:cacheprovider --durations=60 --durations-min=0.5 --basetemp=/run/tmp/pytest \
     -o faulthandler_timeout=120 -o faulthandler_exit_on_timeout=true \
     --junit-xml=/mnt/results.xml "$@" || status=$?
 

@@ -39,13 +39,14 @@ apt_get() {
 ready() {
     type -P qemu-system-x86_64 >/dev/null && type -P busybox >/dev/null &&
         type -P modprobe >/dev/null && type -P uhubctl >/dev/null && type -P gpioinfo >/dev/null &&
+        [[ -x /lib/systemd/systemd-udevd ]] &&
         apt-cache show linux-image-amd64 >/dev/null 2>&1
 }
 if ! ready; then
     apt_get update || skip "apt-get cannot reach its packages"
     apt_get install -y --no-install-recommends \
-        qemu-system-x86 busybox-static gpiod kmod uhubctl || true
-    ready || skip "QEMU, busybox, gpiod, kmod, uhubctl or the kernel cannot be had through apt-get"
+        qemu-system-x86 busybox-static gpiod kmod udev uhubctl || true
+    ready || skip "QEMU, busybox, gpiod, kmod, udev, uhubctl or the kernel cannot be had through apt-get"
 fi
 
 build() {
