@@ -28,8 +28,8 @@ while IFS= read -r argument; do
 done </mnt/arguments
 status=0
 # A test that hangs is shown where it stands, and ends the run.
-"$python" -m pytest -p no:cacheprovider --durations=60 --durations-min=0.5 --basetemp=/run/tmp/pytest \
-    -o faulthandler_timeout=120 -o faulthandler_exit_on_timeout=true \
+"$python" -m pytest -p no:cacheprovider --durations=10 --basetemp=/run/tmp/pytest \
+    -o faulthandler_timeout=240 -o faulthandler_exit_on_timeout=true \
     --junit-xml=/mnt/results.xml "$@" || status=$?
 
 dmesg >/mnt/dmesg.log
