@@ -3,9 +3,9 @@
 usage: boot.py --cache FOLDER --out FOLDER --python PYTHON [--limit SECONDS] [-- PYTEST ARGUMENTS]
 
 Without arguments for pytest, each of ``GUESTS`` is booted, as many at a time as there are
-processors; with some, one guest that runs just those. Exit status: 0 if all passed, else 1. Results: OUT/*.xml; what each guest printed
-and its kernel's log: OUT/NAME/serial.log and dmesg.log. The guest "reset" has passed if its
-watchdog ended it.
+processors; with some, one guest that runs just those. Exit status: 0 if all passed, else 1.
+Results: OUT/*.xml; what each guest printed and its kernel's log: OUT/NAME/serial.log and
+dmesg.log. The guest "reset" has passed if its watchdog ended it.
 
 Always TCG: where /dev/kvm exists and cannot run this kernel, QEMU would hang instead of falling
 back. One processor for each guest: with two, whole guests were seen to stand still for ever. No
@@ -66,12 +66,10 @@ def tsc_khz() -> int:
     """How fast this machine's time-stamp counter runs, which QEMU shows to its guest as it is."""
     page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
     page.write(RDTSC)
-    counter = ctypes.CFUNCTYPE(ctypes.c_uint64)(
-        ctypes.addressof(ctypes.c_char.from_buffer(page))
-    )
-    before, since = counter(), time.perf_counter()
+    counter = ctypes.CFUNCTYPE(ctypes.c_uint64)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
+    before, since = int(counter()), time.perf_counter()
     time.sleep(0.2)
-    return round((counter() - before) / (time.perf_counter() - since) / 1e3)
+    return round((int(counter()) - before) / (time.perf_counter() - since) / 1e3)
 
 
 def command(cache: Path, exchange: Path, *, guarded: bool) -> list[str]:
