@@ -86,3 +86,13 @@ def make_site(stand_in: ModuleType, tmp_path: Path) -> Iterator[Callable[..., Si
 @pytest.fixture
 def site(make_site: Callable[..., Site]) -> Site:
     return make_site()
+
+
+@pytest.fixture(params=["httptools", "h11"])
+def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What reads requests: C where it has wheels (not on armv7), else Python."""
+    if request.param == "h11":
+        monkeypatch.setitem(sys.modules, "httptools", None)
+    else:
+        pytest.importorskip("httptools", reason="httptools has no wheel for this machine")
+    return request.param

@@ -13,6 +13,8 @@ from hwctl.faces.api import ApiServer, OneTimeKey, create_app
 from hwctl.faces.api.server import MOST_CONNECTIONS
 from hwctl.model.errors import BusError, ConfigError
 
+pytestmark = pytest.mark.usefixtures("parser")
+
 
 @pytest.fixture
 def app(stand_in, tmp_path):

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hwctl.faces.api.door import UNIX_PEER
 from hwctl.faces.api.problems import problem
@@ -229,7 +228,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 if TYPE_CHECKING:
-    _Base = H11Protocol
+    from uvicorn.protocols.http.h11_impl import H11Protocol as _Base
 else:
     _Base = object
 
@@ -263,9 +262,9 @@ class _Marks(_Base):
 
 def _protocol() -> type[asyncio.Protocol]:
     """uvicorn's fastest protocol that is installed, with our marks."""
-    base = H11Protocol
-    if _optional("httptools"):
-        base = importlib.import_module("uvicorn.protocols.http.httptools_impl").HttpToolsProtocol
+    name = "httptools" if _optional("httptools") else "h11"
+    module = importlib.import_module(f"uvicorn.protocols.http.{name}_impl")
+    base = module.HttpToolsProtocol if name == "httptools" else module.H11Protocol
     return type("MarkedProtocol", (_Marks, base), {})
 
 
