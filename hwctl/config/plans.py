@@ -106,12 +106,20 @@ def _tls(draft: SettingsDraft) -> Iterator[Problem]:
     files = service.tls_files(draft.source.path)
     if files is None:
         return
+    late: list[ConfigError] = []
     try:
-        server_context(*files)
+        server_context(*files, expired=late.append)
     except ConfigError as error:
         key = "tls_key" if error.where == str(files[1]) else "tls_cert"
         yield draft.source.problem(
             ("service", key), f"{quoted(key)}, {error.where}: {error.what}", error.hint
+        )
+    for error in late:
+        yield draft.source.problem(
+            ("service", "tls_cert"),
+            f"{quoted('tls_cert')}, {error.where}: {error.what}",
+            error.hint,
+            severity="warning",
         )
 
 

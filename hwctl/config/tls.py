@@ -6,6 +6,7 @@ would fail at the first caller fails here, before anything listens.
 
 import ssl
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,13 +18,17 @@ _RENEW = "renew it; or leave `tls_cert` and `tls_key` out to speak plain HTTP"
 _READABLE = "the user that hwctl runs as must be able to read it: sudo chgrp hwctl FILE, mode 0640"
 
 
-def server_context(cert: Path, key: Path) -> ssl.SSLContext:
+def server_context(
+    cert: Path, key: Path, *, expired: Callable[[ConfigError], None]
+) -> ssl.SSLContext:
     """What a server needs: TLS 1.2 and newer, HTTP/1.1.
 
     :param cert: PEM: the certificate, then those that lead to its CA, if there are any.
     :param key: PEM, without a passphrase.
-    :raises ConfigError: a file cannot be read or used, they do not fit each other, or the
-        certificate has expired. ``where`` is the file.
+    :param expired: told if the certificate has: it serves all the same, for clients look at the
+        date themselves, and a rig that starts far from its authority must still be guarded.
+    :raises ConfigError: a file cannot be read or used, or they do not fit each other. ``where`` is
+        the file.
     """
     for path in (cert, key):
         _check_readable(path)
@@ -35,7 +40,7 @@ def server_context(cert: Path, key: Path) -> ssl.SSLContext:
         context.load_cert_chain(cert, key, password=lambda: "")
     except (ssl.SSLError, ValueError) as error:
         raise _explained(cert, key, error) from error
-    _try(context, cert)
+    _try(context, cert, expired)
     return context
 
 
@@ -83,7 +88,7 @@ def _explained(cert: Path, key: Path, error: Exception) -> ConfigError:
     )  # fmt: skip
 
 
-def _try(server: ssl.SSLContext, cert: Path) -> None:
+def _try(server: ssl.SSLContext, cert: Path, expired: Callable[[ConfigError], None]) -> None:
     """:raises ConfigError: no client can accept it."""
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
@@ -100,10 +105,11 @@ def _try(server: ssl.SSLContext, cert: Path) -> None:
     except ssl.SSLCertVerificationError as error:
         if error.verify_code == _NOT_YET:
             return  # a head without a clock of its own may still believe in an earlier year
-        hint = _RENEW if error.verify_code == _EXPIRED else "make one for a server"
-        raise ConfigError(
-            f"no client would accept it: {error.verify_message}", where=str(cert), hint=hint
-        ) from error
+        said = f"no client would accept it: {error.verify_message}"
+        if error.verify_code == _EXPIRED:
+            expired(ConfigError(said, where=str(cert), hint=_RENEW))
+            return
+        raise ConfigError(said, where=str(cert), hint="make one for a server") from error
     except ssl.SSLError as error:
         raise ConfigError(
             f"a handshake with it fails: {error.reason}", where=str(cert), hint="make another one"

@@ -42,6 +42,11 @@ class Draft:
     """One per target, where they take time."""
 
 
+def power_command(kind: str, *, force: bool) -> str:
+    """What the record calls the command of an operation."""
+    return f"power {kind}{' --force' if force else ''}"
+
+
 class Audit:
     """Writes and reads the record."""
 
@@ -83,6 +88,14 @@ class Audit:
 
         self._writer.submit(save)
 
+    def make_up(self, op: Op) -> None:
+        """Of an operation whose record was lost with the process that began it."""
+        draft = Draft(
+            op.by, op.origin, power_command(op.kind, force=op.force), [(op.target, "")], op.reason,
+            operations=[op.id],
+        )  # fmt: skip
+        self._keep(draft, "accepted", at=op.started_wall)
+
     def turned_away(self, what: str, by: str, origin: str, why: str) -> None:
         """Of one caller once a minute, with the number of those since: who floods the door must
         neither delay an order nor push out what others did."""
@@ -106,8 +119,10 @@ class Audit:
     def entries(self, after: int, limit: int) -> list[AuditEntry]:
         return [AuditEntry(*row) for row in self._journal.records(after, limit)]
 
-    def _keep(self, draft: Draft, result: str, *, refused: bool = False) -> None:
-        at = self._clock.wall()
+    def _keep(
+        self, draft: Draft, result: str, *, refused: bool = False, at: float | None = None
+    ) -> None:
+        at = self._clock.wall() if at is None else at
         operations = draft.operations or [None] * len(draft.targets)
         targets = list(zip(draft.targets, operations, strict=True))
 

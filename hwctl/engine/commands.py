@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal
 
-from hwctl.engine.audit import SHORT, Audit, Draft
+from hwctl.engine.audit import SHORT, Audit, Draft, power_command
 from hwctl.engine.clock import Clock
 from hwctl.engine.history import History
 from hwctl.engine.journal import Journal
@@ -119,7 +119,7 @@ class Commands:
         origin: str = "",
         key: str | None = None,
     ) -> Sequence[OperationState]:
-        what = f"power {action}{' --force' if force else ''}"
+        what = power_command(action, force=force)
         draft = Draft(by, origin, what, [(" ".join(wanted)[:SHORT], "")], reason)
         with self.audit_record.command(draft):
             meant = expand(wanted, self.wiring, self.settings.group)
@@ -142,7 +142,7 @@ class Commands:
             if action == "on" and not force:
                 self._check_energy(nodes)
             ops = self.desk.begin(
-                action, targets, force=force, by=by, reason=reason, key=key,
+                action, targets, force=force, by=by, reason=reason, origin=origin, key=key,
                 expiry_s=self.settings.power.expiry_s,
                 cycles_per_hour=self.settings.power.cycles_per_hour,
             )  # fmt: skip

@@ -175,6 +175,13 @@ class Journal:
         with self._lock:
             db = self._connect()
             try:
+                if len(statements) == 1 and not self._unwritten:
+                    # A transaction by itself. A command waits for it, and at each statement other
+                    # threads may take the interpreter.
+                    ((sql, values),) = statements
+                    last = db.execute(sql, values).lastrowid or 0
+                    self._problem = None
+                    return last
                 db.execute("BEGIN IMMEDIATE")
                 last = 0
                 # What happened while nothing could be written comes first.
@@ -322,6 +329,15 @@ class Journal:
                 )
             ]
         )
+
+    def unrecorded(self) -> set[str]:
+        """Operations without a record of their command: the process ended between the two."""
+        rows = self._read(
+            "SELECT id FROM operations WHERE id NOT IN "
+            "(SELECT operation FROM audit WHERE operation IS NOT NULL)",
+            (),
+        )
+        return {operation for (operation,) in rows}
 
     def records(self, after: int, limit: int) -> list[tuple[Any, ...]]:
         """Recorded commands with their ids, oldest first, at most the newest ``limit``."""

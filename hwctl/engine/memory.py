@@ -4,6 +4,8 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from hwctl.engine import power_facts
+from hwctl.engine.operations import KEPT_ENDED
+from hwctl.engine.power_facts import SHUTDOWN
 from hwctl.model.errors import JournalUnavailableError
 from hwctl.policy import charge, shutdown
 
@@ -101,9 +103,15 @@ def take_up(engine: "Engine") -> None:
     if engine.journal.problem is not None:
         return
     engine.taken_up = True
+    unrecorded = engine.journal.unrecorded()
     for op in engine.desk.resume(engine.wiring.node, engine.outlet_of):
         if op.state.ended:
             engine.audit_record.ended(op, "not wired any more")
         # A board that was switched on just before may still draw its inrush.
         elif power_facts.came_on(op):
             power_facts.reserve(engine, op)
+    for op in reversed(engine.desk.latest(KEPT_ENDED)):
+        if op.id in unrecorded and op.by != SHUTDOWN:
+            engine.audit_record.make_up(op)
+            if op.state.ended:
+                engine.audit_record.ended(op, "")

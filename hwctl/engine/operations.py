@@ -80,6 +80,7 @@ class Desk:
         reason: str,
         expiry_s: float,
         cycles_per_hour: int,
+        origin: str = "",
         key: str | None = None,
     ) -> list[Op]:
         """Journal new operations, one per node, and take them up at the next tick; all or none.
@@ -103,6 +104,7 @@ class Desk:
                 reason=reason,
                 started_wall=wall,
                 expires=now + expiry_s,
+                origin=origin,
                 timed=target.timed,
                 cut_at_deadline=by == SHUTDOWN,
             )

@@ -185,6 +185,8 @@ class Op:
     reason: str
     started_wall: float
     expires: float
+    origin: str = ""
+    """Where its command came from; for the audit record."""
     timed: bool = False
     """Its outlet performs a cycle by itself."""
     cut_at_deadline: bool = False

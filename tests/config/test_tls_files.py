@@ -8,26 +8,33 @@ from hwctl.config.load import check
 from hwctl.config.tls import server_context
 from hwctl.model.errors import ConfigError
 
+never = pytest.fail
 MANGLED = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 
 
 def test_a_pair_that_fits_makes_a_context_of_tls_1_2_and_newer(certificate):
     pair = certificate()
-    context = server_context(pair.cert, pair.key)
+    context = server_context(pair.cert, pair.key, expired=never)
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     signed = certificate("leaf", signed_by=pair)
-    assert server_context(signed.cert, signed.key)
+    assert server_context(signed.cert, signed.key, expired=never)
 
 
 def test_a_certificate_of_tomorrow_is_the_callers_matter(certificate):
     """A head without a clock of its own wakes up in the past."""
     pair = certificate(age_days=-1)
-    assert server_context(pair.cert, pair.key)
+    assert server_context(pair.cert, pair.key, expired=never)
 
 
-def _expired(make, folder):
-    pair = make(days=1, age_days=2)
-    return pair.cert, pair.key, pair.cert
+def test_an_expired_one_is_told_and_serves(certificate):
+    """Who is far from his authority must still have his rig guarded."""
+    pair = certificate(days=1, age_days=2)
+    told = []
+    assert server_context(pair.cert, pair.key, expired=told.append)
+    (error,) = told
+    assert "certificate has expired" in error.what
+    assert error.where == str(pair.cert)
+    assert "renew" in error.hint
 
 
 def _of_another(make, folder):
@@ -80,7 +87,6 @@ def _unreadable(make, folder):
 
 
 FAULTS = {
-    "expired": (_expired, "certificate has expired", "renew"),
     "a key of another": (_of_another, "does not belong to the certificate", "openssl"),
     "for clients only": (_for_clients, "unsuitable certificate purpose|unsupported", "server"),
     "swapped": (_swapped, "no certificate in PEM", "BEGIN CERTIFICATE"),
@@ -98,16 +104,16 @@ def test_what_does_not_serve_is_named_with_what_helps(certificate, tmp_path, fau
     spoil, what, hint = FAULTS[fault]
     cert, key, blamed = spoil(certificate, tmp_path)
     with pytest.raises(ConfigError, match=what) as caught:
-        server_context(cert, key)
+        server_context(cert, key, expired=never)
     assert caught.value.where == str(blamed)
     assert hint in caught.value.hint
 
 
-def found(path):
+def found(path, severity="error"):
     """The only problem: its line's text, what, hint."""
     (problem,) = check(path)
     line = path.read_text().splitlines()[problem.line - 1]
-    assert problem.severity == "error"
+    assert problem.severity == severity
     return line, problem.what, problem.hint
 
 
@@ -128,7 +134,7 @@ def test_check_wants_both_or_neither(rig, key):
 
 @pytest.mark.parametrize(
     ("fault", "blamed"),
-    [("expired", "tls_cert"), ("a key of another", "tls_key"), ("not there", "tls_key")],
+    [("swapped", "tls_cert"), ("a key of another", "tls_key"), ("not there", "tls_key")],
 )
 def test_check_names_the_line_of_the_file_that_is_wrong(rig, certificate, tmp_path, fault, blamed):
     spoil, what, _ = FAULTS[fault]
@@ -138,3 +144,12 @@ def test_check_names_the_line_of_the_file_that_is_wrong(rig, certificate, tmp_pa
     assert line.startswith(blamed)
     assert what in said
     assert hint
+
+
+def test_check_warns_of_an_expired_one(rig, certificate):
+    certificate(days=1, age_days=2)
+    lines = 'port = 8470\ntls_cert = "rig.pem"\ntls_key = "rig.key"\nnames = ["rig.test"]'
+    line, said, hint = found(rig(settings=(("port = 8470", lines),)), "warning")
+    assert line.startswith("tls_cert")
+    assert "expired" in said
+    assert "renew" in hint

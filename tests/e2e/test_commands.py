@@ -113,6 +113,19 @@ def test_a_certificate_beside_the_settings_and_one_that_does_not_serve(
     assert f"{service.config}:{line}: " in service.hwctl(*run, *state, expect=1)
 
 
+def test_an_expired_certificate_is_a_problem_and_the_rig_is_guarded(
+    service: Any, certificate: Any
+) -> None:
+    pair = certificate(days=1, age_days=2)
+    service.start("--tls-cert", str(pair.cert), "--tls-key", str(pair.key), speed=20)
+    assert service.url.startswith("https://")
+    rig = json.loads(service.hwctl("status", "--json"))
+    assert any("expired" in problem for problem in rig["problems"])
+    service.env["HWCTL_CA"] = str(pair.cert)
+    said = service.hwctl("status", "--url", service.url, "--token", "x", expect=1)
+    assert "expired" in said, "a caller decides for himself, and hwctl's own says no"
+
+
 def test_the_socket_is_for_its_group(service: Any) -> None:
     """Who may open it may do all; nobody else reaches it. It speaks no TLS and needs no token."""
     service.start(speed=20)

@@ -1,5 +1,6 @@
 """The audit record: one entry per command and target, whatever became of it."""
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -248,6 +249,29 @@ def test_the_record_survives_a_crash_and_the_end_that_comes_after_it(rehearsal: 
     (entry,) = entries(stage)
     assert (entry.result, entry.by) == ("done", "token:ops")
     assert entry.after == "power off, os halted"
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_record_that_was_lost_with_the_process_is_made_up(rehearsal: Make, ended: bool) -> None:
+    """Killed after the operation was journalled, and before its record was."""
+    stage = rehearsal()
+    stage.run(40)
+    began = stage.engine.clock.wall()
+    op = stage.power("pi2", "cycle", force=True, reason="stuck", origin="10.0.0.7")
+    if ended:
+        stage.run_until(lambda: stage.op(op).state.ended, 200)
+    with sqlite3.connect(stage.state_dir / "journal.db") as db:
+        db.execute("DELETE FROM audit")
+    db.close()
+    stage.restart(2)
+    (entry,) = entries(stage)
+    assert entry.at == pytest.approx(began)
+    assert (entry.by, entry.origin, entry.what) == ("test", "10.0.0.7", "power cycle --force")
+    assert (entry.target, entry.reason, entry.operation) == ("pi2", "stuck", op.id)
+    stage.run_until(lambda: stage.op(op).state.ended, 200)
+    stage.restart(2)
+    (entry,) = entries(stage)
+    assert entry.result == "done"
 
 
 def test_entries_after_an_id_and_the_newest_so_many(rehearsal: Make) -> None:

@@ -21,7 +21,7 @@ def pair(certificate):
 
 @pytest.fixture
 def secure(make_site, pair):
-    return make_site(tls=server_context(pair.cert, pair.key), hosts=["rig.test"])
+    return make_site(tls=server_context(pair.cert, pair.key, expired=pytest.fail), hosts=["rig.test"])
 
 
 def trusting(pair):
@@ -137,7 +137,7 @@ def test_the_client_trusts_what_it_is_told_to(make_site, certificate, itself):
     """An authority of one's own, or the very certificate of the service."""
     authority = certificate("authority")
     leaf = certificate("leaf", signed_by=authority)
-    site = make_site(tls=server_context(leaf.cert, leaf.key))
+    site = make_site(tls=server_context(leaf.cert, leaf.key, expired=pytest.fail))
     client = Client(site.server.url, site.token("read"), leaf.cert if itself else authority.cert)
     assert client.get("/api/v1/rig")["name"] == "football"
     client._http.close()

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Callable, Collection, MutableMapping
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,6 +28,7 @@ MOST_BODY = 64 * 1024
 """Bytes. The longest command is a few hundred."""
 BODY_S = 15.0
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_ADDED = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
 
@@ -79,9 +80,9 @@ class Guard:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                added = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    added.setdefault(name, value)
+                own = message["headers"]
+                names = {name.lower() for name, _ in own}
+                message["headers"] = [*own, *(pair for pair in _ADDED if pair[0] not in names)]
             await send(message)
 
         await self._app(scope, receive, with_headers)

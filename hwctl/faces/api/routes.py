@@ -44,7 +44,7 @@ class GuardedRoute(APIRoute):
             try:
                 caller = request.state.caller = await door.identify(request)
                 by = caller.name
-                caller.must_have(scope, request.url.path)
+                caller.must_have(scope, request.scope["path"])
                 return await handler(request)
             except (UnauthorisedError, MissingScopeError) as error:
                 if scope != "read":

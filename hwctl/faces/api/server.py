@@ -233,11 +233,51 @@ else:
     _Base = object
 
 
+class _InOnePiece:
+    """A transport that sends an answer's head together with what comes after it.
+
+    At each send other threads may take the interpreter, and the answer would wait half said until
+    they give it back.
+    """
+
+    __slots__ = ("_head", "_loop", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._head = b""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a transport has
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            self._transport.write(self._head + data)
+            self._head = b""
+        elif data.startswith(b"HTTP/1.1 "):
+            self._head = data
+            self._loop.call_soon(self._flush)  # if nothing comes after it
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
+
+
 class _Marks(_Base):
     """Mixed into uvicorn's protocol: notes which socket accepted the connection, and by whom."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
+        self.transport = cast(
+            "asyncio.Transport", _InOnePiece(cast("asyncio.Transport", transport), self.loop)
+        )
         accepted = transport.get_extra_info("socket")
         if accepted is not None and accepted.family == socket.AF_UNIX:
             self.app_state = {**self.app_state, UNIX_PEER: _peer_uid(accepted)}

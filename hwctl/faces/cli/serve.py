@@ -28,7 +28,7 @@ from hwctl.engine.places import socket_path, state_dir
 from hwctl.engine.uevents import Uevents
 from hwctl.engine.watchdog import Watchdog
 from hwctl.model.drivers import Net
-from hwctl.model.errors import BusError, HwctlError
+from hwctl.model.errors import BusError, ConfigError, HwctlError
 from hwctl.model.settings import ServiceSettings
 
 FEED_EVERY_S = 1.0
@@ -95,7 +95,8 @@ def serve(
         signal.signal(number, lambda *_: stop.set())
     loaded = load(config)
     files = tls_files or loaded.settings.service.tls_files(config)
-    tls = None if files is None else server_context(*files)
+    late: list[ConfigError] = []
+    tls = None if files is None else server_context(*files, expired=late.append)
     where = (state or _default_state(loaded, emulate=emulate)).absolute()
     held = _claim(where)
     notifier = Notifier()
@@ -117,6 +118,8 @@ def serve(
         log.error("the journal was unreadable; it was kept as %s", journal.set_aside)
     # The engine first: air moves before the first page can be served.
     engine.start()
+    for error in late:
+        engine.lacks("certificate", error)
     beside = [] if emulate else _on_real_head(engine, loaded.settings.service)
     try:
         return _with_faces(engine, loaded, ground, notifier, host, port, tls, stop)
