@@ -114,11 +114,11 @@ def _tls(draft: SettingsDraft) -> Iterator[Problem]:
         yield draft.source.problem(
             ("service", key), f"{quoted(key)}, {error.where}: {error.what}", error.hint
         )
-    for error in late:
+    for expired in late:
         yield draft.source.problem(
             ("service", "tls_cert"),
-            f"{quoted('tls_cert')}, {error.where}: {error.what}",
-            error.hint,
+            f"{quoted('tls_cert')}, {expired.where}: {expired.what}",
+            expired.hint,
             severity="warning",
         )
 

@@ -21,7 +21,9 @@ def pair(certificate):
 
 @pytest.fixture
 def secure(make_site, pair):
-    return make_site(tls=server_context(pair.cert, pair.key, expired=pytest.fail), hosts=["rig.test"])
+    return make_site(
+        tls=server_context(pair.cert, pair.key, expired=pytest.fail), hosts=["rig.test"]
+    )
 
 
 def trusting(pair):
