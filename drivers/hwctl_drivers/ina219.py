@@ -19,9 +19,9 @@ from typing import Literal
 from pydantic import Field
 
 from hwctl.model.drivers import Driver, GaugeSample, I2cBus, I2cOptions
-from hwctl.model.errors import DeviceDataError, DeviceMismatchError
-from hwctl.model.units import Amps, Volts, Watts
+from hwctl.model.units import Amps, Volts
 from hwctl_drivers._hwmon import Monitor, gauge
+from hwctl_drivers._ina import Ina, sample
 
 SHUNT_LSB = 10e-6
 """Volts per step. ina2xx.c, shunt_div 100."""
@@ -77,27 +77,23 @@ class Ina219Options(I2cOptions):
         return CONFIG_BASE | (CONFIG_32_VOLTS if self.bus_range == 32 else 0)
 
 
-class Ina219:
+class Ina219(Ina):
     """One INA219. ``channel`` is ignored: the part has one."""
 
     def __init__(self, bus: I2cBus, options: Ina219Options) -> None:
-        self._bus = bus
+        super().__init__(bus, options.address, "INA219", {Register.CONFIG: options.config})
         self._options = options
-        self._where = f"INA219 at 0x{options.address:02x}"
-        self._config = options.config.to_bytes(2)
 
     def probe(self) -> None:
-        found = self._get(Register.CONFIG)
+        found = self._kept()
         self._refuse_flat(found)
-        if found != self._config:
+        if found != self._wanted:
             self._set_up()
-        kept = self._get(Register.CONFIG)
-        if kept != self._config:
-            raise DeviceMismatchError(
-                f"was given configuration 0x{self._config.hex()} and keeps 0x{kept.hex()}: "
-                "another part",
-                where=self._where,
-                hint="compare `address` and `driver` in the wiring file with the board",
+        kept = self._kept()
+        if kept != self._wanted:
+            raise self._mismatch(
+                f"was given configuration 0x{self._wanted.hex()} and keeps 0x{kept.hex()}: "
+                "another part"
             )
 
     def read(self, channel: int = 0) -> GaugeSample:
@@ -107,18 +103,13 @@ class Ina219:
             the first sample after a reset.
         """
         del channel
-        config, shunt = self._get(Register.CONFIG), self._get(Register.SHUNT)
+        config, shunt = self._kept(), self._get(Register.SHUNT)
         bus = self._get(Register.BUS)
         self._refuse_flat(config + shunt + bus)
-        if config != self._config:
-            self._set_up()
-            raise self._error(
-                "had lost its configuration, which was written again",
-                "a reset of the gauge means that its supply dipped: check its 3.3 V",
-            )
+        self._refuse_lost(config)
         flags = BusFlag(int.from_bytes(bus) & 0b11)
         if BusFlag.READY not in flags:
-            raise self._error("has no reading ready yet", "ask again after 20 ms")
+            raise self._not_ready(20)
         if BusFlag.OVERFLOW in flags or abs(int.from_bytes(shunt, signed=True)) >= SHUNT_MAX:
             raise self._error(
                 "reads a current beyond its range",
@@ -128,26 +119,8 @@ class Ina219:
         volts = volts_from(bus)
         if volts >= self._options.bus_range:
             raise self._error(f"reads {volts:.2f} V, the end of its range", "set `bus_range = 32`")
-        sign = -1 if self._options.reversed else 1
-        amps = Amps(sign * shunt_volts_from(shunt) / self._options.shunt_ohms)
-        return GaugeSample(volts=volts, amps=amps, watts=Watts(volts * amps))
-
-    def _set_up(self) -> None:
-        self._bus.transfer(self._options.address, bytes([Register.CONFIG]) + self._config)
-
-    def _refuse_flat(self, raw: bytes) -> None:
-        """No part that works answers like that; a broken or shorted wire does."""
-        if not (raw.strip(b"\x00") and raw.strip(b"\xff")):
-            raise self._error(
-                f"answers all {'ones' if raw[0] else 'zeros'}",
-                "check SDA, its pull-up and the gauge's supply",
-            )
-
-    def _error(self, what: str, hint: str) -> DeviceDataError:
-        return DeviceDataError(what, where=self._where, hint=hint)
-
-    def _get(self, register: Register) -> bytes:
-        return self._bus.transfer(self._options.address, bytes([register]), 2)
+        amps = Amps(shunt_volts_from(shunt) / self._options.shunt_ohms)
+        return sample(volts, amps, backwards=self._options.reversed)
 
 
 DRIVER = Driver(

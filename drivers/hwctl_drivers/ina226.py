@@ -21,9 +21,9 @@ from enum import IntEnum
 from pydantic import Field
 
 from hwctl.model.drivers import Driver, GaugeSample, I2cBus, I2cOptions
-from hwctl.model.errors import DeviceDataError, DeviceMismatchError
-from hwctl.model.units import Amps, Volts, Watts
+from hwctl.model.units import Amps, Volts
 from hwctl_drivers._hwmon import Monitor, gauge
+from hwctl_drivers._ina import FlaggedIna, sample
 
 SHUNT_LSB = 2.5e-6
 """Volts per step. SBOS547B, electrical characteristics."""
@@ -73,28 +73,30 @@ class Ina226Options(I2cOptions):
     reversed: bool = Field(default=False, description="whether forward current reads negative")
 
 
-class Ina226:
+class Ina226(FlaggedIna):
     """One INA226. ``channel`` is ignored: the part has one."""
 
     def __init__(self, bus: I2cBus, options: Ina226Options) -> None:
-        self._bus = bus
+        super().__init__(
+            bus,
+            options.address,
+            "INA226",
+            {Register.CONFIG: CONFIG},
+            flag=(Register.MASK_ENABLE, CVRF),
+            wait_ms=40,
+        )
         self._options = options
-        self._where = f"INA226 at 0x{options.address:02x}"
-        self._converted = False
-        """Whether a conversion is known to have been done since the set-up."""
 
     def probe(self) -> None:
         ids = self._get(Register.MANUFACTURER_ID) + self._get(Register.DIE_ID)
         self._refuse_flat(ids)
         maker, die = int.from_bytes(ids[:2]), int.from_bytes(ids[2:]) >> 4
         if (maker, die) != (MANUFACTURER, DIE):
-            raise DeviceMismatchError(
+            raise self._mismatch(
                 f"identifies as maker 0x{maker:04x}, die 0x{die:03x}, "
-                f"not as 0x{MANUFACTURER:04x}, 0x{DIE:03x}",
-                where=self._where,
-                hint="compare `address` and `driver` in the wiring file with the board",
+                f"not as 0x{MANUFACTURER:04x}, 0x{DIE:03x}"
             )
-        if int.from_bytes(self._get(Register.CONFIG)) != CONFIG:
+        if self._kept() != self._wanted:
             self._set_up()
 
     def read(self, channel: int = 0) -> GaugeSample:
@@ -104,21 +106,7 @@ class Ina226:
             the first sample after a reset.
         """
         del channel
-        # Asked before the values are read: what is ready then is what they hold.
-        ready = self._converted or int.from_bytes(self._get(Register.MASK_ENABLE)) & CVRF
-        shunt, bus = self._get(Register.SHUNT), self._get(Register.BUS)
-        # Read last: a reset while the values were read shows, too.
-        config = self._get(Register.CONFIG)
-        self._refuse_flat(shunt + bus + config)
-        if int.from_bytes(config) != CONFIG:
-            self._set_up()
-            raise self._error(
-                "had lost its configuration, which was written again",
-                "a reset of the gauge means that its supply dipped: check its 3.3 V",
-            )
-        if not ready:
-            raise self._error("has no reading ready yet", "ask again after 40 ms")
-        self._converted = True
+        shunt, bus = self._results(Register.SHUNT, Register.BUS)
         if abs(int.from_bytes(shunt, signed=True)) >= SHUNT_FULL:
             raise self._error(
                 "reads a current beyond its range",
@@ -132,27 +120,8 @@ class Ina226:
                 f"reads {volts:.3f} V, above the {BUS_MAX:.0f} V that it can measure",
                 "check SDA, its pull-up and the ground between head and gauge",
             )
-        sign = -1 if self._options.reversed else 1
-        amps = Amps(sign * shunt_volts_from(shunt) / self._options.shunt_ohms)
-        return GaugeSample(volts=volts, amps=amps, watts=Watts(volts * amps))
-
-    def _set_up(self) -> None:
-        self._converted = False
-        self._bus.transfer(self._options.address, bytes([Register.CONFIG, *CONFIG.to_bytes(2)]))
-
-    def _refuse_flat(self, raw: bytes) -> None:
-        """No part that works answers like that; a broken or shorted wire does."""
-        if not (raw.strip(b"\x00") and raw.strip(b"\xff")):
-            raise self._error(
-                f"answers all {'ones' if raw[0] else 'zeros'}",
-                "check SDA, its pull-up and the gauge's supply",
-            )
-
-    def _error(self, what: str, hint: str) -> DeviceDataError:
-        return DeviceDataError(what, where=self._where, hint=hint)
-
-    def _get(self, register: Register) -> bytes:
-        return self._bus.transfer(self._options.address, bytes([register]), 2)
+        amps = Amps(shunt_volts_from(shunt) / self._options.shunt_ohms)
+        return sample(volts, amps, backwards=self._options.reversed)
 
 
 DRIVER = Driver(

@@ -22,8 +22,8 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from hwctl.model.drivers import Driver, GaugeSample, I2cBus, I2cOptions
-from hwctl.model.errors import DeviceDataError, DeviceMismatchError
-from hwctl.model.units import Amps, Celsius, Joules, Volts, Watts
+from hwctl.model.units import Amps, Celsius, Joules, Volts
+from hwctl_drivers._ina import Ina, sample
 
 VBUS_LSB = 195.3125e-6
 """Volts per step. SLYS022A, table 8-1."""
@@ -57,19 +57,12 @@ class Register(IntEnum):
     ADC_CONFIG = 0x01
     SHUNT_CAL = 0x02
     VBUS = 0x05
+    """3 bytes, as CURRENT; ENERGY has 5, the others 2."""
     DIETEMP = 0x06
     CURRENT = 0x07
     ENERGY = 0x09
     MANUFACTURER_ID = 0x3E
     DEVICE_ID = 0x3F
-
-    @property
-    def width(self) -> int:
-        """Bytes."""
-        return _WIDTHS.get(self, 2)
-
-
-_WIDTHS = {Register.VBUS: 3, Register.CURRENT: 3, Register.ENERGY: 5}
 
 
 def volts_from(raw: bytes) -> Volts:
@@ -120,26 +113,27 @@ class Ina228Options(I2cOptions):
         return self.shunt_cal / (SHUNT_CAL_SCALE * self.shunt_ohms)
 
 
-class Ina228:
+class Ina228(Ina):
     """One INA228. ``channel`` is ignored: the part has one."""
 
     def __init__(self, bus: I2cBus, options: Ina228Options) -> None:
-        self._bus = bus
+        super().__init__(
+            bus,
+            options.address,
+            "INA228",
+            {Register.ADC_CONFIG: ADC_CONFIG, Register.SHUNT_CAL: options.shunt_cal},
+        )
         self._options = options
-        self._where = f"INA228 at 0x{options.address:02x}"
         self._lsb = options.current_lsb
-        self._setup = ADC_CONFIG.to_bytes(2) + options.shunt_cal.to_bytes(2)
 
     def probe(self) -> None:
         ids = self._get(Register.MANUFACTURER_ID) + self._get(Register.DEVICE_ID)
         self._refuse_flat(ids)
         maker, device = int.from_bytes(ids[:2]), int.from_bytes(ids[2:]) >> 4
         if (maker, device) != (MANUFACTURER, DEVICE):
-            raise DeviceMismatchError(
+            raise self._mismatch(
                 f"identifies as maker 0x{maker:04x}, device 0x{device:03x}, "
-                f"not as 0x{MANUFACTURER:04x}, 0x{DEVICE:03x}",
-                where=self._where,
-                hint="compare `address` and `driver` in the wiring file with the board",
+                f"not as 0x{MANUFACTURER:04x}, 0x{DEVICE:03x}"
             )
         self._set_up()
 
@@ -150,54 +144,30 @@ class Ina228:
             the first sample after a reset.
         """
         del channel
-        setup = self._get(Register.ADC_CONFIG) + self._get(Register.SHUNT_CAL)
+        setup = self._kept()
         self._refuse_flat(setup)
-        if setup != self._setup:
-            self._set_up()
-            raise DeviceDataError(
-                "had lost its calibration, which was written again",
-                where=self._where,
-                hint="a reset of the gauge means that its supply dipped: check its 3.3 V",
-            )
-        vbus, die = self._get(Register.VBUS), self._get(Register.DIETEMP)
-        current = self._get(Register.CURRENT)
+        self._refuse_lost(setup, "calibration")
+        vbus, die = self._get(Register.VBUS, 3), self._get(Register.DIETEMP)
+        current = self._get(Register.CURRENT, 3)
         self._refuse_flat(vbus + die + current)
         volts = volts_from(vbus)
         if volts > VBUS_MAX:
-            raise DeviceDataError(
+            raise self._error(
                 f"reads {volts:.1f} V, above the {VBUS_MAX:.0f} V that it can measure",
-                where=self._where,
-                hint="check SDA, its pull-up and the ground between head and gauge",
+                "check SDA, its pull-up and the ground between head and gauge",
             )
-        amps = Amps(amps_from(current, self._lsb) * (-1 if self._options.reversed else 1))
-        return GaugeSample(
-            volts=volts,
-            amps=amps,
-            watts=Watts(volts * amps),
+        return sample(
+            volts,
+            amps_from(current, self._lsb),
+            backwards=self._options.reversed,
             celsius=celsius_from(die),
-            energy=joules_from(self._get(Register.ENERGY), self._lsb),
+            energy=joules_from(self._get(Register.ENERGY, 5), self._lsb),
         )
 
     def _set_up(self) -> None:
+        # Not read with each sample: this is its power-on value, and no reset would show.
         self._put(Register.CONFIG, CONFIG)
-        self._put(Register.ADC_CONFIG, ADC_CONFIG)
-        self._put(Register.SHUNT_CAL, self._options.shunt_cal)
-
-    def _refuse_flat(self, raw: bytes) -> None:
-        """No part that works answers like that; a broken or shorted wire does."""
-        if raw.strip(b"\x00") and raw.strip(b"\xff"):
-            return
-        raise DeviceDataError(
-            f"answers all {'ones' if raw[0] else 'zeros'}",
-            where=self._where,
-            hint="check SDA, its pull-up and the gauge's supply",
-        )
-
-    def _get(self, register: Register) -> bytes:
-        return self._bus.transfer(self._options.address, bytes([register]), register.width)
-
-    def _put(self, register: Register, value: int) -> None:
-        self._bus.transfer(self._options.address, bytes([register, *value.to_bytes(2)]))
+        super()._set_up()
 
 
 DRIVER = Driver(

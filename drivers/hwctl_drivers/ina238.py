@@ -24,9 +24,10 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from hwctl.model.drivers import Driver, GaugeSample, I2cBus, I2cOptions
-from hwctl.model.errors import DeviceDataError, DeviceMismatchError
-from hwctl.model.units import Amps, Celsius, Volts, Watts
+from hwctl.model.errors import DeviceMismatchError
+from hwctl.model.units import Amps, Celsius, Volts
 from hwctl_drivers._hwmon import Monitor, gauge
+from hwctl_drivers._ina import FlaggedIna, sample
 
 SHUNT_LSB = {False: 5e-6, True: 1.25e-6}
 """Volts per step, in the wide and in the fine range. SLYS026A, electrical characteristics."""
@@ -53,6 +54,7 @@ MANUFACTURER = 0x5449
 """ASCII "TI". The value is that of the INA226 (TI SBOS547B, table 7-1)."""
 DEVICE = 0x238
 """DEVICE_ID of the INA238, bits 15..4 (unverified)."""
+COMPARE = "compare `address`, `driver` and `part` in the wiring file with the board"
 
 
 class Register(IntEnum):
@@ -108,16 +110,19 @@ class Ina238Options(I2cOptions):
         return self.max_amps * self.shunt_ohms < SHUNT_MAX[True]
 
 
-class Ina238:
+class Ina238(FlaggedIna):
     """One INA237 or INA238. ``channel`` is ignored: the part has one."""
 
     def __init__(self, bus: I2cBus, options: Ina238Options) -> None:
-        self._bus = bus
+        super().__init__(
+            bus,
+            options.address,
+            options.part,
+            {Register.CONFIG: ADCRANGE if options.fine else 0, Register.ADC_CONFIG: ADC_CONFIG},
+            flag=(Register.DIAG_ALRT, CNVRF),
+            wait_ms=60,
+        )
         self._options = options
-        self._where = f"{options.part} at 0x{options.address:02x}"
-        self._setup = (ADCRANGE if options.fine else 0).to_bytes(2) + ADC_CONFIG.to_bytes(2)
-        self._converted = False
-        """Whether a conversion is known to have been done since the set-up."""
 
     def probe(self) -> None:
         maker = self._get(Register.MANUFACTURER_ID)
@@ -128,11 +133,11 @@ class Ina238:
             device = int.from_bytes(self._get(Register.DEVICE_ID)) >> 4
             if device != DEVICE:
                 raise self._mismatch(f"identifies as device 0x{device:03x}, not 0x{DEVICE:03x}")
-        if self._kept() != self._setup:
+        if self._kept() != self._wanted:
             self._set_up()
-            if (kept := self._kept()) != self._setup:
+            if (kept := self._kept()) != self._wanted:
                 raise self._mismatch(
-                    f"was given configuration 0x{self._setup.hex()} and keeps 0x{kept.hex()}"
+                    f"was given configuration 0x{self._wanted.hex()} and keeps 0x{kept.hex()}"
                 )
 
     def read(self, channel: int = 0) -> GaugeSample:
@@ -144,22 +149,7 @@ class Ina238:
             the first sample after a reset.
         """
         del channel
-        # Asked before the values are read: what is ready then is what they hold.
-        ready = self._converted or int.from_bytes(self._get(Register.DIAG_ALRT)) & CNVRF
-        shunt, bus = self._get(Register.VSHUNT), self._get(Register.VBUS)
-        die = self._get(Register.DIETEMP)
-        # Read last: a reset while the values were read shows, too.
-        kept = self._kept()
-        self._refuse_flat(shunt + bus + die + kept)
-        if kept != self._setup:
-            self._set_up()
-            raise self._error(
-                "had lost its configuration, which was written again",
-                "a reset of the gauge means that its supply dipped: check its 3.3 V",
-            )
-        if not ready:
-            raise self._error("has no reading ready yet", "ask again after 60 ms")
-        self._converted = True
+        shunt, bus, die = self._results(Register.VSHUNT, Register.VBUS, Register.DIETEMP)
         if abs(int.from_bytes(shunt, signed=True)) >= SHUNT_FULL:
             raise self._error(
                 "reads a current beyond its range",
@@ -172,48 +162,17 @@ class Ina238:
                 f"reads {volts:.1f} V, and can measure 0 to {VBUS_MAX:.0f} V",
                 "check SDA, its pull-up and the ground between head and gauge",
             )
-        sign = -1 if self._options.reversed else 1
         drop = shunt_volts_from(shunt, fine=self._options.fine)
-        amps = Amps(sign * drop / self._options.shunt_ohms)
         celsius = celsius_from(die)
-        return GaugeSample(
-            volts=volts,
-            amps=amps,
-            watts=Watts(volts * amps),
+        return sample(
+            volts,
+            Amps(drop / self._options.shunt_ohms),
+            backwards=self._options.reversed,
             celsius=celsius if CELSIUS[0] <= celsius <= CELSIUS[1] else None,
         )
 
-    def _kept(self) -> bytes:
-        return self._get(Register.CONFIG) + self._get(Register.ADC_CONFIG)
-
-    def _set_up(self) -> None:
-        self._converted = False
-        for register, word in (
-            (Register.CONFIG, self._setup[:2]),
-            (Register.ADC_CONFIG, self._setup[2:]),
-        ):
-            self._bus.transfer(self._options.address, bytes([register]) + word)
-
-    def _refuse_flat(self, raw: bytes) -> None:
-        """No part that works answers like that; a broken or shorted wire does."""
-        if not (raw.strip(b"\x00") and raw.strip(b"\xff")):
-            raise self._error(
-                f"answers all {'ones' if raw[0] else 'zeros'}",
-                "check SDA, its pull-up and the gauge's supply",
-            )
-
-    def _mismatch(self, what: str) -> DeviceMismatchError:
-        return DeviceMismatchError(
-            what,
-            where=self._where,
-            hint="compare `address`, `driver` and `part` in the wiring file with the board",
-        )
-
-    def _error(self, what: str, hint: str) -> DeviceDataError:
-        return DeviceDataError(what, where=self._where, hint=hint)
-
-    def _get(self, register: Register) -> bytes:
-        return self._bus.transfer(self._options.address, bytes([register]), 2)
+    def _mismatch(self, what: str, hint: str = COMPARE) -> DeviceMismatchError:
+        return super()._mismatch(what, hint)
 
 
 DRIVER = Driver(

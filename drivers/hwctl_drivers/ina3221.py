@@ -23,9 +23,9 @@ from typing import Annotated
 from pydantic import Field
 
 from hwctl.model.drivers import Driver, GaugeSample, I2cBus, I2cOptions
-from hwctl.model.errors import DeviceDataError, DeviceMismatchError
-from hwctl.model.units import Amps, Volts, Watts
+from hwctl.model.units import Amps, Volts
 from hwctl_drivers._hwmon import Monitor, gauge
+from hwctl_drivers._ina import FlaggedIna, sample
 
 CHANNELS = 3
 SHUNT_LSB = 40e-6
@@ -89,27 +89,29 @@ class Ina3221Options(I2cOptions):
     )
 
 
-class Ina3221:
+class Ina3221(FlaggedIna):
     """One INA3221; channels 1 to 3."""
 
     def __init__(self, bus: I2cBus, options: Ina3221Options) -> None:
-        self._bus = bus
+        super().__init__(
+            bus,
+            options.address,
+            "INA3221",
+            {Register.CONFIG: CONFIG},
+            flag=(Register.MASK_ENABLE, CVRF),
+            wait_ms=110,
+        )
         self._options = options
-        self._where = f"INA3221 at 0x{options.address:02x}"
-        self._converted = False
-        """Whether all channels are known to have been converted since the set-up."""
 
     def probe(self) -> None:
         ids = self._get(Register.MANUFACTURER_ID) + self._get(Register.DIE_ID)
         self._refuse_flat(ids)
         if ids != MANUFACTURER.to_bytes(2) + DIE.to_bytes(2):
-            raise DeviceMismatchError(
+            raise self._mismatch(
                 f"identifies as maker 0x{ids[:2].hex()}, die 0x{ids[2:].hex()}, "
-                f"not as 0x{MANUFACTURER:04x}, 0x{DIE:04x}",
-                where=self._where,
-                hint="compare `address` and `driver` in the wiring file with the board",
+                f"not as 0x{MANUFACTURER:04x}, 0x{DIE:04x}"
             )
-        if int.from_bytes(self._get(Register.CONFIG)) != CONFIG:
+        if self._kept() != self._wanted:
             self._set_up()
 
     def read(self, channel: int = 0) -> GaugeSample:
@@ -120,27 +122,12 @@ class Ina3221:
             that are always 0, not ready, or the first sample after a reset.
         """
         if not 1 <= channel <= CHANNELS:
-            raise DeviceMismatchError(
+            raise self._mismatch(
                 f"has channels 1 to {CHANNELS}, no channel {channel}",
-                where=self._where,
-                hint="correct `channel` in the wiring file",
+                "correct `channel` in the wiring file",
             )
-        # Asked before the values are read: what is ready then is what they hold.
-        ready = self._converted or int.from_bytes(self._get(Register.MASK_ENABLE)) & CVRF
-        shunt = self._get(Register.SHUNT + 2 * (channel - 1))
-        bus = self._get(Register.BUS + 2 * (channel - 1))
-        # Read last: a reset while the values were read shows, too.
-        config = self._get(Register.CONFIG)
-        self._refuse_flat(shunt + bus + config)
-        if int.from_bytes(config) != CONFIG:
-            self._set_up()
-            raise self._error(
-                "had lost its configuration, which was written again",
-                "a reset of the gauge means that its supply dipped: check its 3.3 V",
-            )
-        if not ready:
-            raise self._error("has no reading ready yet", "ask again after 110 ms")
-        self._converted = True
+        offset = 2 * (channel - 1)
+        shunt, bus = self._results(Register.SHUNT + offset, Register.BUS + offset)
         return self._sample(channel, shunt, bus)
 
     def _sample(self, channel: int, shunt: bytes, bus: bytes) -> GaugeSample:
@@ -163,27 +150,8 @@ class Ina3221:
                 f"reads {volts:.2f} V on channel {channel}, and can measure 0 to {BUS_MAX:.0f} V",
                 "check SDA, its pull-up and the ground between head and gauge",
             )
-        sign = -1 if self._options.reversed[channel - 1] else 1
-        amps = Amps(sign * shunt_volts_from(shunt) / ohms)
-        return GaugeSample(volts=volts, amps=amps, watts=Watts(volts * amps))
-
-    def _set_up(self) -> None:
-        self._converted = False
-        self._bus.transfer(self._options.address, bytes([Register.CONFIG, *CONFIG.to_bytes(2)]))
-
-    def _refuse_flat(self, raw: bytes) -> None:
-        """No part that works answers like that; a broken or shorted wire does."""
-        if not (raw.strip(b"\x00") and raw.strip(b"\xff")):
-            raise self._error(
-                f"answers all {'ones' if raw[0] else 'zeros'}",
-                "check SDA, its pull-up and the gauge's supply",
-            )
-
-    def _error(self, what: str, hint: str) -> DeviceDataError:
-        return DeviceDataError(what, where=self._where, hint=hint)
-
-    def _get(self, register: int) -> bytes:
-        return self._bus.transfer(self._options.address, bytes([register]), 2)
+        amps = Amps(shunt_volts_from(shunt) / ohms)
+        return sample(volts, amps, backwards=self._options.reversed[channel - 1])
 
 
 DRIVER = Driver(

@@ -186,12 +186,6 @@ class BusWorker:
             put_order(self._orders, Order(device, key, job, done))
             self._wake.notify()
 
-    def poll_soon(self, device: str) -> None:
-        """Make the device's polls due."""
-        with self._wake:
-            self._make_due(device)
-            self._wake.notify()
-
     def _make_due(self, device: str) -> None:
         for poll in self._polls:
             if poll.device == device:

@@ -29,6 +29,9 @@ PARTS = (
 """One of each driver's: test_lab_oracle.py has them all."""
 
 
+LOOK_S = 3600.0
+
+
 class Watch:
     """hwctl's worker on the adapter, with one device."""
 
@@ -41,12 +44,12 @@ class Watch:
             self._take, self.health.append,
         )  # fmt: skip
         self.worker.add_device("chip", driver, driver.options(**options))
-        self.worker.poll("chip", "look", lambda device: device.probe(), 1e6)
+        self.worker.poll("chip", "look", lambda device: device.probe(), LOOK_S)
 
     def look(self):
         """A poll that finds out who has it, and one that sets it up anew."""
         for _ in range(2):
-            self.worker.poll_soon("chip")
+            self.clock.advance(LOOK_S)
             self.worker.run_once()
 
     def _take(self, report):
