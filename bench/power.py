@@ -24,6 +24,8 @@ from bench.measure import percentile
 from hwctl_emulated import client
 
 SETTLE_S = 4.0
+PAUSE_S = 0.05
+"""Between two commands, whosever: a machine that has nothing to do wakes up more slowly."""
 ANSWER = Figure(
     "power_answer", "ms",
     "POST of a forced off or on of one node of 56, on a connection of its own, to the answer 202, "
@@ -43,7 +45,7 @@ DISK = Figure(
 PDUDAEMON = Figure(
     "power_answer_pdudaemon", "ms",
     "pdudaemon's answer to on or off over HTTP, its driver given no command to run, nothing "
-    "written to disk; from apt", peer_of=ANSWER.name,
+    "written to disk; each of its commands between two of hwctl's; from apt", peer_of=ANSWER.name,
 )  # fmt: skip
 POWERMAND = Figure(
     "power_answer_powermand", "ms",
@@ -132,17 +134,34 @@ MEMORY = Path("/dev/shm")
 
 
 def measure_answer(setup: Setup) -> Iterator[Result]:
-    """Every node off, then every node on, one after the other; then the peers."""
-    with TemporaryDirectory(dir=MEMORY) as memory:
-        yield _answers(ANSWER.name, setup, setup.folder("power"), Path(memory))
+    """Every node off, then every node on, one after the other; a peer's command after each."""
+    theirs: list[float] = []
+    try:
+        with TemporaryDirectory(dir=MEMORY) as memory, _pdudaemon(setup) as order:
+
+            def between(turn: int) -> None:
+                theirs.append(order(("off", "on")[turn % 2]))
+
+            yield _answers(ANSWER.name, setup, setup.folder("power"), Path(memory), between)
+        yield _result(PDUDAEMON.name, theirs)
+    except PeerError as error:
+        with TemporaryDirectory(dir=MEMORY) as memory:
+            yield _answers(ANSWER.name, setup, setup.folder("power"), Path(memory))
+        yield Result(PDUDAEMON.name, None, str(error))
     folder = setup.folder("power-on-disk")
     yield _answers(ON_DISK.name, setup, folder, folder)
     yield Result(DISK.name, statistics.median(_rows(folder, 200)) * 1e3)
-    yield _pdudaemon(setup)
     yield _powermand(setup)
 
 
-def _answers(name: str, setup: Setup, folder: Path, state: Path) -> Result:
+def _answers(
+    name: str,
+    setup: Setup,
+    folder: Path,
+    state: Path,
+    between: Callable[[int], None] = lambda _turn: None,
+) -> Result:
+    """``between`` is called with the number of each command after it."""
     nodes = 16 if setup.quick else NODES
     taken: list[float] = []
     with service(rigs.write(nodes, folder), folder, state=state / "state") as (_child, port):
@@ -155,9 +174,15 @@ def _answers(name: str, setup: Setup, folder: Path, state: Path) -> Result:
                 took, op = post(port, f"/api/v1/nodes/n{node}/power", body, token)
                 taken.append(took)
                 begun.append(op["id"])
-                time.sleep(0.1)
+                time.sleep(PAUSE_S)
+                between(len(taken))
+                time.sleep(PAUSE_S)
             for one in begun:
                 wait(lambda one=one: ended(port, one), f"{action} of a node", 300.0)
+    return _result(name, taken)
+
+
+def _result(name: str, taken: Sequence[float]) -> Result:
     return Result(
         name, statistics.median(taken) * 1e3,
         f"{len(taken)} commands; 99th percentile {percentile(taken, 0.99) * 1e3:.2f} ms",
@@ -179,10 +204,16 @@ def _rows(folder: Path, count: int) -> list[float]:
     return taken
 
 
-def _pdudaemon(setup: Setup) -> Result:
+class PeerError(Exception):
+    """A peer is not there, or does not run here."""
+
+
+@contextmanager
+def _pdudaemon(setup: Setup) -> Iterator[Callable[[str], float]]:
+    """Runs, and takes "on" or "off". :returns: seconds to its answer."""
     found = program("pdudaemon")
     if found is None:
-        return Result(PDUDAEMON.name, None, "pdudaemon is not installed: apt install pdudaemon")
+        raise PeerError("pdudaemon is not installed: apt install pdudaemon")
     folder, port = setup.folder("power-pdudaemon"), free_port()
     settings = {
         "daemon": {"hostname": "127.0.0.1", "port": port, "listener": "http"},
@@ -191,16 +222,13 @@ def _pdudaemon(setup: Setup) -> Result:
     config = folder / "pdudaemon.conf"
     config.write_text(json.dumps(settings))
     command = [found, "--conf", str(config), "--loglevel", "ERROR", "--logfile", str(folder / "l")]
-    taken = []
-    try:
-        with running(command, folder / "said") as child:
+    with running(command, folder / "said") as child:
+        try:
             until("pdudaemon", child, folder / "said", lambda: listening(port))
-            for turn in range(50 if setup.quick else 300):
-                taken.append(_pdu_command(port, ("off", "on")[turn % 2]))
-                time.sleep(0.005)
-    except (RuntimeError, OSError, http.client.HTTPException) as error:
-        return Result(PDUDAEMON.name, None, f"pdudaemon does not run here: {error}")
-    return Result(PDUDAEMON.name, statistics.median(taken) * 1e3, f"{len(taken)} commands")
+            _pdu_command(port, "on")
+        except (RuntimeError, OSError, http.client.HTTPException) as error:
+            raise PeerError(f"pdudaemon does not run here: {error}") from error
+        yield lambda action: _pdu_command(port, action)
 
 
 def _pdu_command(port: int, action: str) -> float:

@@ -1,8 +1,10 @@
 """The HTTP application, put together."""
 
 import asyncio
+import sys
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager
 
 from fastapi import FastAPI
 
@@ -55,11 +57,12 @@ def create_app(
     app.state.service = service
     app.state.hub = hub
     app.router.route_class = GuardedRoute
-    # Routes are tried in this order; a person waits for what is ordered.
-    add_writes(app, service)
-    add_reads(app, service, door, cache, min_off_s)
-    add_streams(app, service, hub, cache)
-    add_pages(app, door)
+    with _unneeded("pydantic.v1"):
+        # Routes are tried in this order; a person waits for what is ordered.
+        add_writes(app, service)
+        add_reads(app, service, door, cache, min_off_s)
+        add_streams(app, service, hub, cache)
+        add_pages(app, door)
     add_error_handlers(app)
 
     def turned_away(what: str, origin: str, why: str) -> None:
@@ -68,6 +71,20 @@ def create_app(
     app.add_middleware(Guard, hosts=hosts, turned_away=turned_away)
     app.openapi = lambda: _once(app)  # type: ignore[method-assign]
     return app
+
+
+@contextmanager
+def _unneeded(module: str) -> Iterator[None]:
+    """As if it were not installed. FastAPI asks of each annotation whether it is one of the first
+    pydantic, and would import all of that, with 1.5 MiB, to learn that it is not."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]  # Python's own way to say so
+    try:
+        yield
+    finally:
+        del sys.modules[module]
 
 
 def _once(app: FastAPI) -> dict[str, object]:

@@ -80,7 +80,7 @@ class Guard:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = message["headers"]
+                own = message.get("headers", [])
                 names = {name.lower() for name, _ in own}
                 message["headers"] = [*own, *(pair for pair in _ADDED if pair[0] not in names)]
             await send(message)
