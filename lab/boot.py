@@ -2,7 +2,7 @@
 
 usage: boot.py --cache FOLDER --out FOLDER --python PYTHON [--limit SECONDS] [-- PYTEST ARGUMENTS]
 
-Without arguments for pytest, each of ``GUESTS`` is booted, one more at a time than there are
+Without arguments for pytest, each of ``GUESTS`` is booted, as many at a time as there are
 processors; with some, one guest that runs just those. Exit status: 0 if all passed, else 1.
 Results: OUT/*.xml; what each guest printed and its kernel's log: OUT/NAME/serial.log and
 dmesg.log. The guest "reset" has passed if its watchdog ended it.
@@ -29,10 +29,11 @@ STORE = "tests/lab/test_lab_store.py"
 RESET = "tests/lab/test_lab_reset.py"
 JUDGES = tuple(f"tests/lab/test_lab_{name}.py" for name in ("expanders", "oracle", "pwm"))
 FACTORY = tuple(f"tests/engine/test_{name}.py" for name in ("gpio_cdev", "gpio_chip", "later"))
+# The longest first, so that they end together.
 GUESTS = {
-    # Mostly waits. Its watchdog must end it, so that it has no results of its own.
-    "reset": (RESET, "--exitfirst"),
     "judges": JUDGES,
+    # Its watchdog must end it, so that it has no results of its own.
+    "reset": (RESET, "--exitfirst"),
     "lab": ("tests/lab", *(f"--ignore={name}" for name in (*JUDGES, STORE, RESET))),
     # The tests of the pin factory, which run on a fake everywhere: here on gpio-sim.
     "gpio": (*FACTORY, STORE, "-k", "gpio-sim or test_lab_store"),
@@ -171,7 +172,7 @@ def main() -> int:
     options = parser.parse_args()
     shutil.rmtree(options.out, ignore_errors=True)
     guests = {"chosen": tuple(options.tests)} if options.tests else GUESTS
-    with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:  # one of them mostly waits
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         passed = [
             pool.submit(guest, name, tests, options, show=len(guests) == 1)
             for name, tests in guests.items()

@@ -45,6 +45,8 @@ CREATE TABLE IF NOT EXISTS memory (key TEXT PRIMARY KEY, value TEXT NOT NULL, at
 KEPT_IN_MEMORY = 2000
 KEPT_ON_DISK = 50_000
 """Events, and commands; at a few hundred bytes each this stays under 20 MB."""
+OPERATIONS_ON_DISK = 5_000
+"""Ended ones, with what was intended for them; some 2 KB each."""
 
 _ENGINE_TIMES = ("expires", "entered", "ordered", "quiet_since", "switched", "switched_on")
 
@@ -229,6 +231,7 @@ class Journal:
             self._write([(_EVENT_SQL, _event_row(event))])
             if event.id % 1000 == 0:
                 self._write([("DELETE FROM events WHERE id < ?", (event.id - KEPT_ON_DISK,))])
+                self._write(_TRIM)  # an operation is several events
         except JournalUnavailableError:
             self._unwritten.append(event)
         return event
@@ -333,8 +336,8 @@ class Journal:
     def unrecorded(self) -> set[str]:
         """Operations without a record of their command: the process ended between the two."""
         rows = self._read(
-            "SELECT id FROM operations WHERE id NOT IN "
-            "(SELECT operation FROM audit WHERE operation IS NOT NULL)",
+            "SELECT id FROM operations WHERE NOT EXISTS "
+            "(SELECT 1 FROM audit WHERE audit.operation = operations.id)",
             (),
         )
         return {operation for (operation,) in rows}
@@ -366,6 +369,15 @@ class Journal:
                 return []
 
 
+_TRIM: tuple[tuple[str, tuple[Any, ...]], ...] = (
+    (
+        "DELETE FROM operations WHERE ended = 1 AND id NOT IN "
+        "(SELECT id FROM operations ORDER BY started DESC LIMIT ?)",
+        (OPERATIONS_ON_DISK,),
+    ),
+    ("DELETE FROM intents WHERE operation NOT IN (SELECT id FROM operations)", ()),
+    ("DELETE FROM keys WHERE at < (SELECT min(started) FROM operations)", ()),
+)
 _AUDIT_SQL = (
     "INSERT INTO audit (at, by, origin, what, target, reason, before, after, result, operation) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"

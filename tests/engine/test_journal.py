@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from hwctl.engine import journal as journal_module
 from hwctl.engine.journal import Journal, open_journal
 from hwctl.model.errors import JournalUnavailableError
+from hwctl.model.rig import OpState
 from hwctl.policy.operation import Op, Outcome, Step
 
 OFFSET = 1_000.0
@@ -185,3 +187,30 @@ def test_an_idempotency_key_remembers_its_operation(tmp_path: Path) -> None:
     journal.save([an_op()], OFFSET, key=("k1", "cycle pi2 False"))
     assert journal.by_key("k1") == ("op-1", "cycle pi2 False")
     assert journal.by_key("k2") is None
+
+
+def test_operations_are_bounded_and_those_under_way_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "_TRIM", _trim_to(20))
+    journal = open_journal(tmp_path)
+    for number in range(100):
+        state = OpState.RUNNING if number == 3 else OpState.DONE
+        op = an_op(id=f"op-{number}", started_wall=1_000.0 + number, state=state)
+        journal.save([op], OFFSET, (f"key-{number}", "asked"))
+        journal.intent(op.id, "cut", "switch off feed2", "x", op.started_wall)
+    for number in range(1000):
+        journal.event(float(number), "a", "b", "c", "info", {})
+    kept = [op.id for op in journal.load(OFFSET, limit=1000)]
+    assert kept == ["op-3", *(f"op-{number}" for number in range(80, 100))]
+    assert journal.intents("op-3")
+    assert journal.intents("op-99")
+    assert not journal.intents("op-79")
+    assert journal.by_key("key-2") is None
+    assert journal.by_key("key-99") is not None
+    journal.close()
+
+
+def _trim_to(number: int) -> tuple[tuple[str, tuple[object, ...]], ...]:
+    (operations, _), *rest = journal_module._TRIM
+    return ((operations, (number,)), *rest)
