@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hwctl.engine import journal as journal_module
-from hwctl.engine.journal import Journal, open_journal
+from hwctl.engine.journal import OPERATIONS_ON_DISK, Journal, open_journal
 from hwctl.model.errors import JournalUnavailableError
 from hwctl.model.rig import OpState
 from hwctl.policy.operation import Op, Outcome, Step
@@ -189,28 +188,28 @@ def test_an_idempotency_key_remembers_its_operation(tmp_path: Path) -> None:
     assert journal.by_key("k2") is None
 
 
-def test_operations_are_bounded_and_those_under_way_stay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(journal_module, "_TRIM", _trim_to(20))
+def test_operations_are_bounded_and_those_under_way_stay(tmp_path: Path) -> None:
     journal = open_journal(tmp_path)
-    for number in range(100):
-        state = OpState.RUNNING if number == 3 else OpState.DONE
-        op = an_op(id=f"op-{number}", started_wall=1_000.0 + number, state=state)
-        journal.save([op], OFFSET, (f"key-{number}", "asked"))
+    ops = [
+        an_op(
+            id=f"op-{number}",
+            started_wall=1_000.0 + number,
+            state=OpState.RUNNING if number == 3 else OpState.DONE,
+        )
+        for number in range(OPERATIONS_ON_DISK + 100)
+    ]
+    for op in (*ops[:3], ops[-1]):
+        journal.save([op], OFFSET, (f"key of {op.id}", "asked"))
+    journal.save(ops, OFFSET)
+    for op in (ops[3], ops[99], ops[100]):
         journal.intent(op.id, "cut", "switch off feed2", "x", op.started_wall)
     for number in range(1000):
         journal.event(float(number), "a", "b", "c", "info", {})
-    kept = [op.id for op in journal.load(OFFSET, limit=1000)]
-    assert kept == ["op-3", *(f"op-{number}" for number in range(80, 100))]
+    kept = [op.id for op in journal.load(OFFSET, limit=len(ops))]
+    assert kept == ["op-3", *(op.id for op in ops[100:])]
     assert journal.intents("op-3")
-    assert journal.intents("op-99")
-    assert not journal.intents("op-79")
-    assert journal.by_key("key-2") is None
-    assert journal.by_key("key-99") is not None
+    assert journal.intents("op-100")
+    assert not journal.intents("op-99")
+    assert journal.by_key("key of op-2") is None
+    assert journal.by_key(f"key of {ops[-1].id}") is not None
     journal.close()
-
-
-def _trim_to(number: int) -> tuple[tuple[str, tuple[object, ...]], ...]:
-    (operations, _), *rest = journal_module._TRIM
-    return ((operations, (number,)), *rest)
